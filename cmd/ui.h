@@ -1,0 +1,32 @@
+/*
+ * ui - the only writer to stdout and stderr.
+ *
+ *  U1  stdout carries results, stderr talk; both are checked at exit (a full disk or closed pipe is an error).
+ *  U2  Control bytes in names are replaced on a terminal. Progress shows on a foreground terminal only, a heartbeat line
+ *      every few seconds on a pipe (stderr) once work lasts.
+ */
+#ifndef CMD_UI_H
+#define CMD_UI_H
+
+#include "core/base/compat.h"
+
+struct err;
+struct node;
+
+void ui_init(bool quiet, int verbose);
+void ui_out(const char *fmt, ...) PRINTF(1, 2);         /* a result, no newline added; not silenced by -q */
+void ui_out_bytes(const void *p, size_t n);
+void ui_info(const char *fmt, ...) PRINTF(1, 2);        /* a line on stdout; silenced by -q */
+void ui_warn(const char *fmt, ...) PRINTF(1, 2);        /* "WARNING: ..." on stderr */
+void ui_error(const char *fmt, ...) PRINTF(1, 2);       /* "ERROR: ..." on stderr */
+void ui_err(const struct err *e);                       /* the same with its hint */
+void ui_json(const struct node *n);                     /* one line as DVC prints it; indented on a terminal */
+bool ui_confirm(const char *question);                  /* false when stdin is no terminal */
+bool ui_is_tty(void);                                   /* stdout */
+/* Rows of cells, columns padded by two blanks as DVC's plain tables; cells == NULL ends a row list. */
+void ui_table(const char *const *head, size_t cols, char ***rows, size_t n, bool markdown);
+void ui_progress_start(void);
+void ui_progress_stop(void);
+int  ui_finish(struct err *e);                          /* flushes and checks stdout */
+
+#endif

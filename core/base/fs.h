@@ -1,0 +1,55 @@
+/*
+ * fs - files as this project needs them: publish by rename, links of four kinds, walks, and fault points.
+ *
+ *  F1  A name appears only by rename or link of a complete temporary in the same directory (".<22 chars>.tmp").
+ *  F2  fs_replace() syncs the file before and the directory after the rename: metadata survives a power cut.
+ *  F3  Names from outside are walked with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS) or step by step with
+ *      O_NOFOLLOW where the kernel lacks it: a symlink raced in cannot lead out of the root.
+ */
+#ifndef BASE_FS_H
+#define BASE_FS_H
+
+#include "core/base/compat.h"
+
+#include <sys/stat.h>
+
+struct str;
+struct strvec;
+struct err;
+
+int  fs_read(struct str *out, const char *path, uint64_t max, struct err *e);   /* ERR_PARSE when larger */
+int  fs_read_fd(struct str *out, int fd, uint64_t max, const char *name, struct err *e);
+int  fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e);        /* F1 F2; 0: 0666 & ~umask */
+int  fs_write_all(int fd, const void *p, size_t n);                             /* -1 and errno */
+int  fs_mkdirs(const char *path, mode_t mode, struct err *e);                   /* all missing parents too */
+int  fs_mkdirs_at(int dirfd, const char *path, mode_t mode, struct err *e);
+int  fs_rm_tree(const char *path, struct err *e);                               /* absent is fine; never follows links */
+int  fs_rm_tree_at(int dirfd, const char *name, struct err *e);
+bool fs_exists(const char *path);                                               /* lstat */
+bool fs_is_dir(const char *path);                                               /* stat */
+bool fs_is_link(const char *path);
+mode_t fs_umask(void);
+void fs_temp_name(char out[32]);                                                /* ".<22 url-safe>.tmp" */
+bool fs_is_temp_name(const char *name);
+
+/* Opens 'rel' under root without leaving it, through no symlink (F3). */
+int  fs_open_beneath(int rootfd, const char *rel, int flags, mode_t mode, struct err *e);
+/* Opens the parent directory of 'rel' (making it if 'make'), gives the last component in *base (inside rel). */
+int  fs_parent_beneath(int rootfd, const char *rel, bool make, const char **base, struct err *e);
+
+/* Text operations on paths; all return malloc'd strings, '/' separated. */
+char *path_join(const char *a, const char *b);          /* b absolute: b */
+char *path_norm(const char *p);                         /* no ".", "..", "//"; keeps leading ".." of relative ones */
+char *path_abs(const char *p);                          /* path_norm(cwd + p); no symlink is resolved */
+char *path_rel(const char *p, const char *start);       /* like os.path.relpath; both absolute */
+char *path_dir(const char *p);                          /* "" when there is none */
+const char *path_base(const char *p);                   /* points into p */
+bool path_is_inside(const char *p, const char *dir);    /* equal or below; both normalised absolute or both relative */
+/* A relative name from outside that may be created under a root: not empty, not absolute, no "", ".", ".." part,
+ * no NUL, and no component ".git" or ".dvc" in any case. */
+bool path_is_safe(const char *rel);
+
+enum link_kind { LINK_REFLINK, LINK_HARDLINK, LINK_SYMLINK, LINK_COPY };
+const char *link_kind_name(enum link_kind k);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * yaml - YAML in (libyaml, within limits) and out (our own emitter, byte-equal to ruamel.yaml as DVC sets it up).
+ *
+ *  Y1  Scalars resolve by YAML 1.2 core plus ruamel's leftovers (timestamps, '=' and '<<'); %YAML 1.1 is honoured.
+ *  Y2  Duplicate keys, several documents, tabs as indentation and bare '=' are refused; anchors and aliases expand
+ *      within a limit on the total number of nodes (billion-laughs), depth is at most 256.
+ *  Y3  An error names file, line and column and can show the line.
+ *  Y4  yaml_dump() gives the bytes DVC gives for a fresh document. A document read with YAML_KEEP and written back by
+ *      yaml_dump() keeps comments, key order, flow style and scalar quoting exactly as far as ruamel keeps them.
+ *
+ * Source: shared format notes 1.4, 1.5; ruamel.yaml 0.19 is the oracle of the tests.
+ */
+#ifndef BASE_YAML_H
+#define BASE_YAML_H
+
+#include "core/base/compat.h"
+
+struct node;
+struct str;
+struct err;
+
+#define YAML_MAX_DEFAULT (256ull << 20)
+enum { YAML_KEEP = 1 };         /* keep what a round trip needs (comments, styles) */
+
+/* An empty document gives NODE_NULL... the caller decides what that means. */
+int  yaml_parse(struct node **out, const char *text, size_t len, const char *name, unsigned flags, struct err *e);
+int  yaml_load(struct node **out, const char *path, uint64_t max, unsigned flags, struct err *e);
+void yaml_dump(struct str *out, const struct node *n);
+/* Makes 'dest' (read with YAML_KEEP) equal to 'src', touching only what differs, as DVC's apply_diff does. */
+void yaml_apply(struct node *dest, const struct node *src);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * checkout - makes the work tree what the pointers say.
+ *
+ *  C1  What is not in the cache is never removed or overwritten without force; what would be lost is named.
+ *  C2  Names from manifests are created beneath the root only, through no symlink.
+ *  C3  A file is replaced by rename: the old bytes or the new ones, never a part.
+ */
+#ifndef DATA_CHECKOUT_H
+#define DATA_CHECKOUT_H
+
+#include "core/base/str.h"
+
+struct project;
+struct target;
+struct item;
+struct err;
+
+struct checkout_opts { bool force, relink, allow_missing, recursive, with_deps, glob; };
+/* Root-relative paths; directories end in '/'. */
+struct checkout_result {
+	struct strvec added, modified, deleted, failed;
+	uint64_t files_added, files_modified, files_deleted;    /* for the summary line */
+};
+void checkout_result_release(struct checkout_result *r);
+int  checkout_targets(struct project *p, const struct strvec *names, const struct checkout_opts *o,
+		      struct checkout_result *r, struct err *e);
+/* One output (or the part of it named by 'inside'), for pull, repro and run-cache restores. */
+int  checkout_out(struct project *p, struct item *out, const char *inside, const struct checkout_opts *o,
+		  struct checkout_result *r, struct err *e);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * project - a repository with its caches, state and workers: what every data command starts from.
+ *
+ *  J1  Nothing is opened before it is asked for.
+ */
+#ifndef DATA_PROJECT_H
+#define DATA_PROJECT_H
+
+#include "core/base/fs.h"
+#include "core/base/str.h"
+
+struct repo;
+struct store;
+struct state;
+struct pool;
+struct index;
+struct srctree;
+struct ingest;
+struct item;
+struct err;
+
+struct project {
+	struct repo *repo;              /* borrowed */
+	struct store *cache_, *legacy_; /* through project_cache() */
+	struct state *state_;
+	struct pool *pool_;
+	struct srctree *workspace_;
+	struct index *index_;
+	enum link_kind types[4];        /* cache.type */
+	size_t ntypes;
+	bool types_read;
+};
+
+struct project *project_new(struct repo *r);
+void project_free(struct project *p);
+int  project_cache(struct project *p, bool legacy, struct store **out, struct err *e);
+int  project_store_of(struct project *p, const struct item *out_item, struct store **out, struct err *e);
+struct state *project_state(struct project *p);         /* NULL when it cannot be opened: a warning was given */
+struct pool *project_pool(struct project *p);
+int  project_workspace(struct project *p, struct srctree **out, struct err *e);
+int  project_index(struct project *p, struct index **out, struct err *e);       /* of the work tree, loaded whole, once */
+void project_index_drop(struct project *p);             /* after stage files were written */
+int  project_ingest(struct project *p, bool legacy, struct ingest *out, struct err *e); /* filled from all the above */
+char *project_cache_dir(struct project *p);             /* absolute */
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * remote - what core needs of a place that holds objects; remotes/ implements it, cmd/ brings both together.
+ *
+ *  N1  Operations are asynchronous: submit() never blocks; run() moves bytes and calls done(). Everything of one remote
+ *      happens in the thread that calls it; wrappers (retry, trace, rate limit) implement the same interface.
+ *  N2  A put is visible under its key entirely or not at all. A get delivers bytes to a sink; the caller checks the digest.
+ *  N3  A key is relative to the remote's base, plain bytes, not encoded: "files/md5/ab/cdef".
+ *  N4  rop is the caller's until submit() succeeded, the remote's until done() was called, then the caller's again.
+ */
+#ifndef DATA_REMOTE_H
+#define DATA_REMOTE_H
+
+#include "core/base/err.h"
+
+struct node;
+struct str;
+
+enum rop_kind { ROP_STAT, ROP_GET, ROP_PUT, ROP_DELETE };
+enum rclass { RC_OK, RC_EXISTS, RC_ABSENT, RC_RETRY, RC_AUTH, RC_CORRUPT, RC_FATAL };
+/* Capabilities */
+enum {
+	REMOTE_LIST = 1, REMOTE_RANGE = 2, REMOTE_COND_PUT = 4, REMOTE_SERVER_MD5 = 8, REMOTE_ATOMIC_PUT = 16,
+	REMOTE_MULTIPART = 32, REMOTE_DELETE = 64, REMOTE_LOCAL = 128, REMOTE_VERSIONS = 256,
+};
+/* rop flags */
+enum { ROP_HAS_MD5 = 1, ROP_IF_ABSENT = 2, ROP_RESUME = 4 };
+
+struct rop {
+	enum rop_kind kind;
+	const char *key;
+	/* PUT: rewindable source. Read with pread semantics on fd, or from memory when fd < 0. */
+	int fd;
+	const void *mem;
+	uint64_t size;                  /* PUT: length. STAT, GET out: length of the object */
+	/* GET: bytes from 'off' on go to sink(), in order; when sink_restart is called everything starts again at 0. */
+	int (*sink)(struct rop *r, const void *p, size_t n);    /* -1 stops the transfer; err says why */
+	int (*sink_restart)(struct rop *r);
+	uint64_t off;
+	unsigned char md5[16];          /* PUT: with ROP_HAS_MD5, of the very bytes */
+	unsigned flags;
+	char etag[96], version_id[1100];        /* out, when the service says */
+	const char *want_version;       /* GET/STAT of one version */
+	int http_status;                /* out; 0 when not HTTP */
+	char code[64];                  /* out: the server's own error code, e.g. "AccessDenied" */
+	int retry_after;                /* out: seconds, or 0 */
+	struct err err;                 /* out, unless RC_OK, RC_EXISTS, RC_ABSENT */
+	unsigned attempt;               /* counted by the retry wrapper */
+	void (*done)(struct rop *r, enum rclass c);
+	void *user;                     /* caller's */
+	void *impl, *wrap;              /* remote's and wrapper's */
+};
+
+struct remote;
+typedef int remote_list_fn(const char *key, uint64_t size, const char *etag, void *data, struct err *e);
+
+struct remote_ops {
+	const char *scheme;
+	void (*close)(struct remote *r);
+	/* 0 accepted; 1 window full: run() first; -1 error. */
+	int  (*submit)(struct remote *r, struct rop *op, struct err *e);
+	int  (*run)(struct remote *r, int timeout_ms, struct err *e);
+	/* Every key below prefix ("" = all), in no promised order; ERR_UNSUPPORTED without REMOTE_LIST. Synchronous. */
+	int  (*list)(struct remote *r, const char *prefix, remote_list_fn *fn, void *data, struct err *e);
+	unsigned (*window)(struct remote *r, unsigned set);     /* concurrency now; set 0 asks only */
+	void (*cancel)(struct remote *r);                       /* drop everything in flight; done() with RC_FATAL/ERR_INTR */
+};
+struct remote {                         /* first member of every implementation */
+	const struct remote_ops *ops;
+	unsigned caps;
+	char *name;                     /* "origin" in the config, or NULL */
+	char *url;                      /* for people: without secrets */
+	bool verify;                    /* re-hash downloads: always done; kept for DVC's option */
+	/* Local directory remotes: absolute base, so that transfer may link instead of copying. NULL otherwise. */
+	const char *local_dir;
+};
+static inline int remote_submit(struct remote *r, struct rop *op, struct err *e) { return r->ops->submit(r, op, e); }
+static inline int remote_run(struct remote *r, int ms, struct err *e) { return r->ops->run(r, ms, e); }
+static inline void remote_close(struct remote *r) { if (r) r->ops->close(r); }
+/* One operation, start to end. */
+enum rclass remote_do(struct remote *r, struct rop *op, struct err *e);
+int  remote_read_all(struct remote *r, const char *key, uint64_t max, struct str *out, struct err *e);
+int  remote_write_all(struct remote *r, const char *key, const void *p, size_t n, struct err *e);
+
+/* How core gets a remote by name; cmd/ sets it to remotes/registry's opener. */
+struct repo;
+typedef int remote_opener(struct remote **out, struct repo *r, const char *name, unsigned jobs, struct err *e);
+void remote_set_opener(remote_opener *fn);
+/* name NULL: the default remote. DVC's errors when there is none. */
+int  remote_open_named(struct remote **out, struct repo *r, const char *name, unsigned jobs, struct err *e);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * track - the bodies of add, commit, remove, move, unprotect, and of recording outputs after a stage ran.
+ *
+ *  K1  Order on disk: objects, manifest, links, pointer, ignore line. A crash leaves at worst unreferenced objects.
+ *  K2  A pointer never names what is not in the cache (unless --no-commit was asked for).
+ */
+#ifndef DATA_TRACK_H
+#define DATA_TRACK_H
+
+#include "core/base/str.h"
+
+struct project;
+struct stage;
+struct item;
+struct err;
+
+enum { TRACK_NO_COMMIT = 1, TRACK_NO_RELINK = 2, TRACK_FORCE = 4 };
+/* Hashes the output's content now in the work tree into item->hash, meta, tree; imports it unless NO_COMMIT or cache: false. */
+int  track_save(struct project *p, struct item *out, unsigned flags, struct err *e);
+/* Only computes the present hash (status): *present false when the path is absent. The tree is given for directories. */
+struct hashinfo;
+struct meta;
+struct tree;
+int  track_hash(struct project *p, const struct item *i, bool *present, struct hashinfo *h, struct meta *m,
+		struct tree **t, struct err *e);
+/* Removes the output's content from the work tree (regular file, link or directory). Unsaved content needs force. */
+int  track_remove_out(struct project *p, struct item *out, bool force, struct err *e);
+int  track_ignore(struct project *p, const struct item *out, struct err *e);    /* .gitignore entry, when DVC writes one */
+int  track_unignore(struct project *p, const struct item *out, struct err *e);
+
+struct add_opts { const char *out, *remote; bool glob, no_commit, no_relink, force, to_remote; unsigned jobs; };
+int  track_add(struct project *p, const struct strvec *targets, const struct add_opts *o, struct err *e);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * config - DVC's settings in four levels, and our own beside them.
+ *
+ *  F1  The files are ConfigObj's dialect, read by a small strict parser; unknown sections and options are refused with
+ *      DVC's words (ERR_CONFIG), values are checked by DVC's schema.
+ *  F2  A write changes only the lines it must: comments and order survive.
+ *  F3  Settings only we have live in git-data.conf files read with iniparser; config_own() serves them.
+ *  F4  Section and option names fold to lower case; remote names too.
+ *
+ * Source: format notes, section 3.
+ */
+#ifndef REPO_CONFIG_H
+#define REPO_CONFIG_H
+
+#include "core/base/str.h"
+
+struct err;
+struct config;
+
+enum config_level { CONFIG_SYSTEM, CONFIG_GLOBAL, CONFIG_REPO, CONFIG_LOCAL, CONFIG_LEVELS, CONFIG_MERGED = CONFIG_LEVELS };
+
+int  config_open(struct config **out, const char *dvc_dir, struct err *e);      /* dvc_dir NULL: system and global only */
+void config_close(struct config *c);
+/* section "core", "cache", or 'remote "name"'. NULL when unset. Borrowed until the next change. */
+const char *config_get(const struct config *c, const char *section, const char *option);
+const char *config_get_at(const struct config *c, enum config_level l, const char *section, const char *option);
+bool config_bool(const struct config *c, const char *section, const char *option, bool otherwise);
+int64_t config_int(const struct config *c, const char *section, const char *option, int64_t otherwise);
+void config_list(const struct config *c, const char *section, const char *option, struct strvec *out);  /* comma lists */
+/* A path option resolved as DVC does: relative to the file's directory it came from, ~ expanded; URLs unchanged. */
+char *config_path(const struct config *c, const char *section, const char *option);
+void config_sections(const struct config *c, enum config_level l, struct strvec *out);  /* in file order */
+void config_options(const struct config *c, enum config_level l, const char *section, struct strvec *out);
+const char *config_file(const struct config *c, enum config_level l);
+/* Edits one level in memory, checks, writes by replace. option NULL with config_unset: the whole section. */
+int  config_set(struct config *c, enum config_level l, const char *section, const char *option, const char *value, struct err *e);
+int  config_unset(struct config *c, enum config_level l, const char *section, const char *option, struct err *e);
+int  config_rename(struct config *c, enum config_level l, const char *section, const char *new_section, struct err *e);
+int  config_save(struct config *c, enum config_level l, struct err *e);
+int  config_validate(struct config *c, struct err *e);
+/* Remotes of the merged view. */
+void config_remotes(const struct config *c, struct strvec *names);
+bool config_has_remote(const struct config *c, const char *name);
+/* Ours: "core.fsync" and the like; see git-data-config(5). */
+const char *config_own(const struct config *c, const char *key);
+
+#endif

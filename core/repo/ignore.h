@@ -1,0 +1,40 @@
+/*
+ * ignore - .dvcignore and .gitignore rules.
+ *
+ *  G1  The matcher is gitignore's; the last matching pattern wins; nothing below an ignored directory comes back.
+ *  G2  .dvcignore lines are stripped of blanks at both ends (DVC's rule); .gitignore lines follow git's own.
+ *  G3  Files are read when their directory is first asked about.
+ */
+#ifndef REPO_IGNORE_H
+#define REPO_IGNORE_H
+
+#include "core/base/str.h"
+
+struct err;
+struct ignore;
+
+/* A compiled list of patterns, on its own (also for tests). */
+struct ignore_list;
+struct ignore_list *ignore_list_new(void);
+void ignore_list_free(struct ignore_list *l);
+void ignore_list_add(struct ignore_list *l, const char *pattern, const char *file, int line);
+/* 1 ignored, 0 re-included by '!', -1 no pattern matched. rel is relative to the list's directory. */
+int  ignore_list_match(const struct ignore_list *l, const char *rel, bool is_dir);
+
+struct ignore *ignore_open(const char *root, bool with_builtin);       /* .dvcignore of a repository */
+void ignore_close(struct ignore *g);
+/* rel is root-relative. Looks at every parent too. */
+bool ignore_is(struct ignore *g, const char *rel, bool is_dir);
+/* For check-ignore: all patterns that matched, in order. */
+struct ignore_hit { const char *file; int line; const char *pattern; bool negated; };
+size_t ignore_hits(struct ignore *g, const char *rel, bool is_dir, struct ignore_hit **out);
+/* A child directory that is a repository of its own (holds .dvc) counts as ignored. */
+
+/* git's: .gitignore files of the work tree, .git/info/exclude, core.excludesFile. */
+struct ignore *ignore_open_git(const char *scm_root, const char *git_dir);
+
+/* Output entries in .gitignore (format notes, 11). abs is the output; file gets the .gitignore's absolute path when it changed. */
+int  gitignore_add(const char *abs, const char *root, char **file, struct err *e);
+int  gitignore_remove(const char *abs, char **file, struct err *e);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * repo - one repository: where it is, how it is configured, what belongs to git.
+ *
+ *  P1  root is absolute, normalised, without a trailing slash; every path in the tree is kept relative to it, '/' separated.
+ *  P2  Opening reads .dvc and the configuration and nothing else: no walk, no index, no git library.
+ *
+ * Threads: main thread only.
+ */
+#ifndef REPO_REPO_H
+#define REPO_REPO_H
+
+#include "core/base/str.h"
+
+struct config;
+struct ignore;
+struct gitrepo;
+struct err;
+
+struct repo {
+	char *root;             /* "/home/u/project" */
+	char *dvc_dir;          /* root/.dvc */
+	char *tmp_dir;          /* root/.dvc/tmp; made when first needed */
+	char *cwd;              /* absolute */
+	char *cwd_rel;          /* cwd relative to root: "" at the root */
+	char *scm_root;         /* of the git work tree (may be above root for --subdir); NULL with no_scm */
+	bool no_scm;
+	struct config *config;
+	struct ignore *ignore_;         /* through repo_ignore() */
+	struct gitrepo *git_;           /* through repo_git() */
+	/* Files this command wrote that git should know of, absolute; main prints the reminder or stages them (autostage). */
+	struct strvec scm_files;
+};
+
+int  repo_open(struct repo **out, const char *start, struct err *e);    /* walks up; ERR_NOREPO with DVC's text */
+void repo_close(struct repo *r);
+char *repo_rel(const struct repo *r, const char *path, struct err *e);  /* user's path (relative to cwd) to root-relative;
+                                                                           NULL and ERR_UNSAFE when outside */
+char *repo_abs(const struct repo *r, const char *rel);
+char *repo_show(const struct repo *r, const char *rel);                 /* root-relative to cwd-relative, for people */
+int  repo_tmp(struct repo *r, struct err *e);                           /* makes .dvc/tmp */
+int  repo_ignore(struct repo *r, struct ignore **out, struct err *e);
+int  repo_git(struct repo *r, struct gitrepo **out, struct err *e);     /* *out NULL when there is no git */
+void repo_wrote(struct repo *r, const char *abs);                       /* adds to scm_files once */
+char *repo_site_cache_dir(struct repo *r);                              /* our own private directory for this root */
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * repolock - the locks shared with DVC: .dvc/tmp/lock (flock) and the path locks in .dvc/tmp/rwlock.
+ *
+ *  K1  BSD flock, never fcntl; the lock file is never unlinked; "<blank>pid\n" is written after it was obtained.
+ *  K2  Waiting is the default and names the holder (pid and command) once; a dead holder's path locks are removed.
+ *  K3  rwlock is edited only under rwlock.lock, is never empty, and its keys are absolute paths.
+ *
+ * Source: format notes 2.11.
+ */
+#ifndef REPO_REPOLOCK_H
+#define REPO_REPOLOCK_H
+
+#include "core/base/compat.h"
+
+struct repo;
+struct strvec;
+struct err;
+struct repolock;
+
+int  repolock_take(struct repolock **out, struct repo *r, bool wait_forever, struct err *e);
+void repolock_release(struct repolock *l);              /* NULL is fine */
+/* For the runner: give the repository lock back while a command runs, take it again after. */
+int  repolock_pause(struct repolock *l, struct err *e);
+int  repolock_resume(struct repolock *l, struct err *e);
+
+struct pathlock;
+int  pathlock_take(struct pathlock **out, struct repo *r, const struct strvec *read, const struct strvec *write,
+		   const char *cmd, struct err *e);     /* absolute paths */
+void pathlock_release(struct pathlock *l);
+
+#endif
