@@ -16,7 +16,8 @@ struct node;
 struct str;
 
 enum rop_kind { ROP_STAT, ROP_GET, ROP_PUT, ROP_DELETE };
-enum rclass { RC_OK, RC_EXISTS, RC_ABSENT, RC_RETRY, RC_AUTH, RC_CORRUPT, RC_FATAL };
+/* RC_MORE never leaves a remote: inside, it says that the operation goes on. */
+enum rclass { RC_OK, RC_EXISTS, RC_ABSENT, RC_RETRY, RC_AUTH, RC_CORRUPT, RC_FATAL, RC_MORE };
 /* Capabilities */
 enum {
 	REMOTE_LIST = 1, REMOTE_RANGE = 2, REMOTE_COND_PUT = 4, REMOTE_SERVER_MD5 = 8, REMOTE_ATOMIC_PUT = 16,
@@ -83,9 +84,18 @@ int  remote_write_all(struct remote *r, const char *key, const void *p, size_t n
 
 /* How core gets a remote by name; cmd/ sets it to remotes/registry's opener. */
 struct repo;
-typedef int remote_opener(struct remote **out, struct repo *r, const char *name, unsigned jobs, struct err *e);
-void remote_set_opener(remote_opener *fn);
+struct config;
+struct map;
+struct remote_openers {
+	int (*named)(struct remote **out, const struct config *c, const char *name, unsigned jobs, struct err *e);
+	/* A bare URL or path; over: options by name -> const char *, or NULL. */
+	int (*url)(struct remote **out, const struct config *c, const char *url, const struct map *over, unsigned jobs,
+		   struct err *e);
+};
+void remote_set_openers(const struct remote_openers *o);
 /* name NULL: the default remote. DVC's errors when there is none. */
 int  remote_open_named(struct remote **out, struct repo *r, const char *name, unsigned jobs, struct err *e);
+int  remote_open_url(struct remote **out, const struct config *c, const char *url, const struct map *over, unsigned jobs,
+		     struct err *e);
 
 #endif
