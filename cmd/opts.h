@@ -47,7 +47,14 @@ struct opt {
 struct pos { const char *name; char nargs; size_t offset; const char *help; };
 #define POS_END { NULL, 0, 0, NULL }
 
-struct parsed { const struct cmd *cmd; void *args; bool help; bool quiet; int verbose; struct strvec path; };
+struct parsed {
+	const struct cmd *cmd;
+	void *args, *globals;           /* of the command; of the root table */
+	const char *prog;               /* "git data" unless set after opts_parse */
+	bool help, quiet;
+	int verbose;
+	struct strvec path;             /* names of the commands entered */
+};
 /* argv without the program's name. On ERR_USAGE out->cmd is the nearest command (for its help). */
 int  opts_parse(struct parsed *out, const struct cmd *root, int argc, char **argv, struct err *e);
 void opts_release(struct parsed *p);

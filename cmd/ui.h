@@ -14,7 +14,9 @@ struct err;
 struct node;
 
 void ui_init(bool quiet, int verbose);
-void ui_out(const char *fmt, ...) PRINTF(1, 2);         /* a result, no newline added; not silenced by -q */
+void ui_out(const char *fmt, ...) PRINTF(1, 2);         /* a result, no newline added; silenced by -q as in DVC */
+void ui_force(const char *fmt, ...) PRINTF(1, 2);       /* the same, also with -q (version, completion) */
+void ui_note(const char *fmt, ...) PRINTF(1, 2);        /* a plain line on stderr (DVC's ui.error_write) */
 void ui_out_bytes(const void *p, size_t n);
 void ui_info(const char *fmt, ...) PRINTF(1, 2);        /* a line on stdout; silenced by -q */
 void ui_warn(const char *fmt, ...) PRINTF(1, 2);        /* "WARNING: ..." on stderr */
