@@ -22,6 +22,7 @@ struct node {
 	enum node_kind kind;
 	int line, col;
 	bool b, fits, is_tuple;
+	bool is_set;            /* a SEQ that was a Python set */
 	int64_t i;
 	double f;
 	char *text;             /* STR: value; INT: decimal digits; DATE: ISO text as Python's str() gives it */
