@@ -5,6 +5,10 @@
  *  F2  fs_replace() syncs the file before and the directory after the rename: metadata survives a power cut.
  *  F3  Names from outside are walked with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS) or step by step with
  *      O_NOFOLLOW where the kernel lacks it: a symlink raced in cannot lead out of the root.
+ *  F4  fs_replace() keeps the mode of the file it replaces when 'mode' is 0; a symlink is replaced, not followed.
+ *  F5  path_* follow Python's posixpath (normpath, join, relpath, dirname, basename).
+ *
+ * Static state: the umask, read once; a counter per thread for temporary names.
  */
 #ifndef BASE_FS_H
 #define BASE_FS_H

@@ -1,0 +1,299 @@
+#include "core/base/fs.h"
+
+#include "core/base/err.h"
+#include "core/base/own.h"
+#include "core/base/proc.h"
+#include "core/base/str.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+int fs_read_fd(struct str *out, int fd, uint64_t max, const char *name, struct err *e)
+{
+	struct stat st;
+	size_t had = out->len;
+
+	if (fstat(fd, &st))
+		return err_sys(e, "cannot stat '%s'", name);
+	if (S_ISDIR(st.st_mode)) {
+		errno = EISDIR;
+		return err_sys(e, "cannot read '%s'", name);
+	}
+	if (S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_size <= max)
+		str_reserve(out, (size_t)st.st_size + 1);
+	for (;;) {
+		ssize_t n;
+
+		if (out->cap - out->len < 2)
+			str_reserve(out, out->cap ? out->cap : 4096);
+		n = read(fd, out->buf + out->len, out->cap - out->len - 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, "cannot read '%s'", name);
+		if (!n)
+			break;
+		out->len += (size_t)n;
+		if (out->len - had > max)
+			return err_set(e, ERR_PARSE, "'%s' is larger than %llu bytes", name,
+				       (unsigned long long)max);
+	}
+	out->buf[out->len] = 0;
+	return 0;
+}
+
+int fs_read(struct str *out, const char *path, uint64_t max, struct err *e)
+{
+	/* O_NONBLOCK: a FIFO put in a file's place must not hang us; it has no effect on regular files. */
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0)
+		return err_sys(e, "cannot open '%s'", path);
+	if (!fstat(fd, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISCHR(st.st_mode))
+		return err_set(e, ERR_FAIL, "cannot read '%s': not a regular file", path);
+	return fs_read_fd(out, fd, max, path, e);
+}
+
+int fs_write_all(int fd, const void *p, size_t n)
+{
+	const char *s = p;
+
+	while (n) {
+		ssize_t w = write(fd, s, n);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return -1;
+		s += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+/* The mode that a rewritten file gets: the asked one, that of the file it replaces, or the usual one. */
+static mode_t mode_of_replacement(int dirfd, const char *base, mode_t mode)
+{
+	struct stat st;
+
+	if (mode)
+		return mode;
+	if (!fstatat(dirfd, base, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
+		return st.st_mode & 07777;
+	return 0666 & ~fs_umask();
+}
+
+static int write_synced(int dirfd, const char *tmp, const void *p, size_t n, mode_t mode)
+{
+	autoclose int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return -1;
+	proc_fault("replace.created");
+	if (fs_write_all(fd, p, n) || fchmod(fd, mode))
+		return -1;
+	proc_fault("replace.written");
+	return fsync(fd);
+}
+
+int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e)
+{
+	autofree char *dir = path_dir(path);
+	const char *base = path_base(path);
+	autoclose int dirfd = open(*dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char tmp[32];
+	int saved;
+
+	if (dirfd < 0)
+		return err_sys(e, "cannot write '%s': cannot open its directory", path);
+	fs_temp_name(tmp);
+	if (write_synced(dirfd, tmp, p, n, mode_of_replacement(dirfd, base, mode)))
+		goto undo;
+	proc_fault("replace.synced");
+	if (renameat(dirfd, tmp, dirfd, base))
+		goto undo;
+	proc_fault("replace.renamed");
+	if (fsync(dirfd) && errno != EINVAL)    /* EINVAL: a file system that has no such thing */
+		return err_sys(e, "cannot sync the directory of '%s'", path);
+	return 0;
+undo:
+	saved = errno;
+	unlinkat(dirfd, tmp, 0);
+	errno = saved;
+	return err_sys(e, "cannot write '%s'", path);
+}
+
+int fs_mkdirs_at(int dirfd, const char *path, mode_t mode, struct err *e)
+{
+	autofree char *copy = NULL;
+	struct stat st;
+	char *slash;
+
+	if (!*path || !mkdirat(dirfd, path, mode))
+		return 0;
+	if (errno == ENOENT) {
+		copy = xstrdup(path);
+		slash = strrchr(copy, '/');
+		while (slash && slash > copy && slash[1] == 0) {        /* trailing slashes */
+			*slash = 0;
+			slash = strrchr(copy, '/');
+		}
+		if (!slash || slash == copy)
+			return err_sys(e, "cannot make directory '%s'", path);
+		*slash = 0;
+		if (fs_mkdirs_at(dirfd, copy, mode, e))
+			return -1;
+		if (!mkdirat(dirfd, path, mode))
+			return 0;
+	}
+	if (errno == EEXIST) {
+		if (!fstatat(dirfd, path, &st, 0) && S_ISDIR(st.st_mode))
+			return 0;
+		errno = ENOTDIR;
+	}
+	return err_sys(e, "cannot make directory '%s'", path);
+}
+
+int fs_mkdirs(const char *path, mode_t mode, struct err *e)
+{
+	return fs_mkdirs_at(AT_FDCWD, path, mode, e);
+}
+
+static void dir_close(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+static int rm_entries(int fd, const char *name, struct err *e)
+{
+	autocall(dir_close) DIR *d = fdopendir(fd);
+	struct dirent *de;
+
+	if (!d) {
+		close(fd);
+		return err_sys(e, "cannot list '%s'", name);
+	}
+	while ((errno = 0, de = readdir(d))) {
+		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
+			continue;
+		if (fs_rm_tree_at(dirfd(d), de->d_name, e))
+			return err_in(e, "in '%s'", name);
+	}
+	return errno ? err_sys(e, "cannot list '%s'", name) : 0;
+}
+
+int fs_rm_tree_at(int dirfd, const char *name, struct err *e)
+{
+	int fd;
+
+	if (!unlinkat(dirfd, name, 0) || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return err_sys(e, "cannot remove '%s'", name);
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "cannot remove '%s'", name);
+	if (rm_entries(fd, name, e))
+		return -1;
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) && errno != ENOENT)
+		return err_sys(e, "cannot remove directory '%s'", name);
+	return 0;
+}
+
+int fs_rm_tree(const char *path, struct err *e)
+{
+	return fs_rm_tree_at(AT_FDCWD, path, e);
+}
+
+bool fs_exists(const char *path)
+{
+	struct stat st;
+
+	return !lstat(path, &st);
+}
+
+bool fs_is_dir(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+bool fs_is_link(const char *path)
+{
+	struct stat st;
+
+	return !lstat(path, &st) && S_ISLNK(st.st_mode);
+}
+
+static mode_t the_umask;        /* constant after read_umask() */
+
+/* umask(2) can only be read by setting it, which other threads would see: ask /proc first. */
+static void read_umask(void)
+{
+	autofclose FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	unsigned v;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Umask: %o", &v) == 1) {
+			the_umask = v;
+			return;
+		}
+	}
+	the_umask = umask(022);
+	umask(the_umask);
+}
+
+mode_t fs_umask(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, read_umask);
+	return the_umask;
+}
+
+static const char url_safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+void fs_temp_name(char out[32])
+{
+	static __thread uint64_t seed, counter;         /* one random start per thread, then counted */
+	static __thread pid_t owner;
+	uint64_t w[2];
+	size_t i;
+
+	if (!seed || owner != getpid()) {
+		owner = getpid();
+		if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+			seed = (uint64_t)(uintptr_t)&w ^ (uint64_t)owner << 32;
+		seed |= 1;
+	}
+	w[0] = seed;
+	w[1] = ++counter ^ (uint64_t)owner << 40;
+	out[0] = '.';
+	for (i = 0; i < 22; i++) {
+		out[1 + i] = url_safe[w[i / 11] & 63];
+		w[i / 11] >>= 6;
+	}
+	memcpy(out + 23, ".tmp", 5);
+}
+
+bool fs_is_temp_name(const char *name)
+{
+	if (name[0] != '.' || strspn(name + 1, url_safe) != 22)
+		return false;
+	return !strcmp(name + 23, ".tmp");
+}
+
+const char *link_kind_name(enum link_kind k)
+{
+	static const char *const names[] = { "reflink", "hardlink", "symlink", "copy" };
+
+	return names[k];
+}
