@@ -1,0 +1,943 @@
+#include "remotes/http.h"
+
+#include "core/base/lazylib.h"
+#include "core/base/own.h"
+#include "core/base/proc.h"
+#include "remotes/wrap.h"
+#include "sonames.h"
+
+#define CURL_DISABLE_TYPECHECK
+#include <curl/curl.h>
+#include <errno.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FUNCS(X) X(curl_global_init) X(curl_easy_init) X(curl_easy_cleanup) X(curl_easy_reset) X(curl_easy_setopt) \
+	X(curl_easy_getinfo) X(curl_easy_perform) X(curl_easy_strerror) X(curl_slist_append) X(curl_slist_free_all) \
+	X(curl_multi_init) X(curl_multi_cleanup) X(curl_multi_setopt) X(curl_multi_add_handle) \
+	X(curl_multi_remove_handle) X(curl_multi_perform) X(curl_multi_poll) X(curl_multi_info_read) \
+	X(curl_multi_strerror)
+
+static struct { LAZYLIB_FIELDS(FUNCS) } curl;
+#define SYM(f) { #f, (void **)&curl.f },
+static const struct lazysym syms[] = { FUNCS(SYM) };
+static struct lazylib lib = LAZYLIB_INIT(SONAME_CURL, "libcurl4", syms);
+static pthread_once_t global_once = PTHREAD_ONCE_INIT;
+
+#define WINDOW_FIRST 16u
+#define WINDOW_MOST 64u
+#define PAGE_TRIES 8u
+#define HEAD_MAX 65536u
+
+struct xfer {
+	struct http_remote *h;          /* NULL in http_exchange() */
+	const struct http_conf *conf;
+	CURL *easy;
+	struct hop *hop;                /* one of hop and list */
+	struct listing *list;
+	struct hreq req;
+	struct hresp resp;
+	struct curl_slist *headers;
+	struct err err;                 /* what a callback found */
+	char curl_err[CURL_ERROR_SIZE];
+	uint64_t sent;
+	size_t head_bytes;
+	int64_t last_ms;                /* when a byte last moved */
+	bool sink_open, stalled;
+	struct xfer *next, **slot;      /* in eng->active */
+};
+
+struct page_wait { struct listing *l; int64_t at_ms; unsigned attempt; struct page_wait *next; };
+
+struct http_engine {
+	struct http_conf conf;
+	CURLM *multi;
+	struct xfer *active, *idle;
+	unsigned inflight, nidle, window;
+	struct hop *queue, **queue_tail;        /* ops that may start an exchange */
+	unsigned waiting;                       /* ops queued that have nothing in flight */
+	/* listing */
+	struct page_wait *pages;
+	unsigned listings;
+	struct err list_err;
+	bool list_failed;
+	int64_t checked_ms;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void global_init(void)
+{
+	curl.curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static int load(struct err *e)
+{
+	if (lazylib_open(&lib, e))
+		return -1;
+	pthread_once(&global_once, global_init);
+	return 0;
+}
+
+/* ---- callbacks of one exchange ---- */
+
+static void resp_restart(struct hresp *a)
+{
+	hresp_release(a);
+}
+
+static size_t on_header(char *p, size_t size, size_t n, void *data)
+{
+	struct xfer *x = data;
+	size_t len = size * n, used = len;
+	char *colon;
+
+	x->last_ms = now_ms();
+	while (len && (p[len - 1] == '\r' || p[len - 1] == '\n'))
+		len--;
+	if (len > 5 && !strncmp(p, "HTTP/", 5)) {       /* a new answer: also after 100 and 401 */
+		const char *sp = memchr(p, ' ', len);
+
+		resp_restart(&x->resp);
+		x->head_bytes = 0;
+		x->resp.status = sp ? atoi(sp + 1) : 0;
+		return used;
+	}
+	x->head_bytes += len;
+	colon = memchr(p, ':', len);
+	if (!colon || x->head_bytes > HEAD_MAX)
+		return used;
+	GROW(x->resp.h, x->resp.nh, x->resp.cap);
+	x->resp.h[x->resp.nh].name = xstrndup(p, (size_t)(colon - p));
+	for (colon++; colon < p + len && (*colon == ' ' || *colon == '\t'); colon++)
+		;
+	x->resp.h[x->resp.nh].value = xstrndup(colon, (size_t)(p + len - colon));
+	if (!strcasecmp(x->resp.h[x->resp.nh].name, "content-length")) {
+		uint64_t v;
+
+		if (str_to_u64(x->resp.h[x->resp.nh].value, &v))
+			x->resp.length = v;
+	}
+	x->resp.nh++;
+	return used;
+}
+
+/* H6: where the body begins, and whether the sink must start again. */
+static int sink_begin(struct xfer *x)
+{
+	struct rop *op = x->hop->op;
+	const char *range = hresp_header(&x->resp, "content-range");
+	unsigned long long from = 0, to = 0, total = 0;
+	int got = range ? sscanf(range, "bytes %llu-%llu/%llu", &from, &to, &total) : 0;
+
+	x->sink_open = true;
+	if (x->resp.status == 206) {
+		if (got < 2 || from != x->req.from)
+			return err_set(&x->err, ERR_TEMP, "the server sent another range than the one asked for");
+		if (got == 3)
+			op->size = total;
+		return 0;
+	}
+	if (x->resp.length != UINT64_MAX)
+		op->size = x->resp.length;
+	if (x->req.from && op->sink_restart && op->sink_restart(op)) {
+		err_move(&x->err, &op->err);
+		return -1;
+	}
+	return 0;
+}
+
+static size_t on_body(char *p, size_t size, size_t n, void *data)
+{
+	struct xfer *x = data;
+	size_t len = size * n, max = x->req.max_body ? x->req.max_body : HTTP_BODY_MAX, room;
+
+	x->last_ms = now_ms();
+	x->resp.got += len;
+	if (x->req.to_sink && (x->resp.status == 200 || x->resp.status == 206)) {
+		if (!x->sink_open && sink_begin(x))
+			return 0;
+		if (x->hop->op->sink(x->hop->op, p, len)) {
+			err_move(&x->err, &x->hop->op->err);
+			if (!x->err.code)
+				err_set(&x->err, ERR_FAIL, "the transfer was stopped");
+			return 0;
+		}
+		return len;
+	}
+	room = max - x->resp.body.len;
+	if (len > room)
+		x->resp.cut = true;
+	str_add(&x->resp.body, p, len > room ? room : len);
+	return x->resp.cut && x->req.stop_at_max ? 0 : len;
+}
+
+static size_t on_read(char *p, size_t size, size_t n, void *data)
+{
+	struct xfer *x = data;
+	size_t len = size * n;
+	uint64_t left = x->req.body_len - x->sent;
+	ssize_t got;
+
+	x->last_ms = now_ms();
+	if (len > left)
+		len = (size_t)left;
+	if (!len)
+		return 0;
+	if (x->req.fd < 0) {
+		memcpy(p, (const char *)x->req.mem + x->req.body_off + x->sent, len);
+		got = (ssize_t)len;
+	} else {
+		do
+			got = pread(x->req.fd, p, len, (off_t)(x->req.body_off + x->sent));
+		while (got < 0 && errno == EINTR);
+	}
+	if (got < 0)
+		err_sys(&x->err, "cannot read the object");
+	else if (!got)
+		err_set(&x->err, ERR_CHANGED, "the object became shorter while it was sent");
+	if (got <= 0)
+		return CURL_READFUNC_ABORT;
+	x->sent += (uint64_t)got;
+	return (size_t)got;
+}
+
+static int on_seek(void *data, curl_off_t off, int origin)
+{
+	struct xfer *x = data;
+
+	if (origin != SEEK_SET || off < 0 || (uint64_t)off > x->req.body_len)
+		return CURL_SEEKFUNC_FAIL;
+	x->sent = (uint64_t)off;
+	return CURL_SEEKFUNC_OK;
+}
+
+/* ---- setting one exchange up ---- */
+
+#define SET(x, opt, value) curl.curl_easy_setopt((x)->easy, opt, value)
+
+static void set_tls_and_ways(struct xfer *x)
+{
+	const struct http_conf *c = x->conf;
+	const char *ca = c->ca_file;
+
+	if (c->insecure) {
+		SET(x, CURLOPT_SSL_VERIFYPEER, 0L);
+		SET(x, CURLOPT_SSL_VERIFYHOST, 0L);
+	} else if (ca) {
+		SET(x, CURLOPT_CAINFO, ca);
+	}
+	if (c->cert_file)
+		SET(x, CURLOPT_SSLCERT, c->cert_file);
+	if (c->key_file)
+		SET(x, CURLOPT_SSLKEY, c->key_file);
+	if (c->no_proxy)
+		SET(x, CURLOPT_NOPROXY, "*");
+	if (c->digest_user && !x->req.plain) {
+		SET(x, CURLOPT_HTTPAUTH, (long)CURLAUTH_DIGEST);
+		SET(x, CURLOPT_USERNAME, c->digest_user);
+		SET(x, CURLOPT_PASSWORD, c->digest_password ? c->digest_password : "");
+	}
+	if (c->netrc && !x->req.plain)
+		SET(x, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
+	SET(x, CURLOPT_HTTP_VERSION, (long)(c->http1 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
+}
+
+static void set_body(struct xfer *x)
+{
+	const char *m = x->req.method;
+
+	if (x->req.has_body) {
+		SET(x, CURLOPT_UPLOAD, 1L);
+		SET(x, CURLOPT_INFILESIZE_LARGE, (curl_off_t)x->req.body_len);
+		SET(x, CURLOPT_READFUNCTION, on_read);
+		SET(x, CURLOPT_READDATA, x);
+		SET(x, CURLOPT_SEEKFUNCTION, on_seek);
+		SET(x, CURLOPT_SEEKDATA, x);
+		if (strcmp(m, "PUT"))
+			SET(x, CURLOPT_CUSTOMREQUEST, m);
+	} else if (!strcmp(m, "HEAD")) {
+		SET(x, CURLOPT_NOBODY, 1L);
+	} else if (strcmp(m, "GET")) {
+		SET(x, CURLOPT_CUSTOMREQUEST, m);
+	}
+}
+
+static void set_headers(struct xfer *x)
+{
+	x->headers = curl.curl_slist_append(NULL, "Expect:");
+	for (size_t i = 0; i < x->req.headers.n; i++)
+		x->headers = curl.curl_slist_append(x->headers, x->req.headers.v[i]);
+	SET(x, CURLOPT_HTTPHEADER, x->headers);
+}
+
+static void set_all(struct xfer *x)
+{
+	SET(x, CURLOPT_URL, str_cstr(&x->req.url));
+	SET(x, CURLOPT_PATH_AS_IS, 1L);
+	SET(x, CURLOPT_FOLLOWLOCATION, 0L);
+	SET(x, CURLOPT_PROTOCOLS_STR, "http,https");
+	SET(x, CURLOPT_NOSIGNAL, 1L);
+	SET(x, CURLOPT_ERRORBUFFER, x->curl_err);
+	SET(x, CURLOPT_PRIVATE, x);
+	SET(x, CURLOPT_CONNECTTIMEOUT, (long)(x->conf->connect_secs ? x->conf->connect_secs : 30));
+	SET(x, CURLOPT_BUFFERSIZE, x->req.to_sink ? 512L * 1024 : 64L * 1024);
+	SET(x, CURLOPT_UPLOAD_BUFFERSIZE, x->req.body_len > (1u << 20) ? 512L * 1024 : 64L * 1024);
+	SET(x, CURLOPT_MAXAGE_CONN, 4L);
+	SET(x, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	SET(x, CURLOPT_HEADERFUNCTION, on_header);
+	SET(x, CURLOPT_HEADERDATA, x);
+	SET(x, CURLOPT_WRITEFUNCTION, on_body);
+	SET(x, CURLOPT_WRITEDATA, x);
+	SET(x, CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(x, CURLOPT_PIPEWAIT, x->conf->http1 ? 0L : 1L);
+	set_tls_and_ways(x);
+	set_body(x);
+	set_headers(x);
+	x->curl_err[0] = 0;
+	x->sent = 0;
+	x->head_bytes = 0;
+	x->last_ms = now_ms();
+	x->sink_open = x->stalled = false;
+}
+
+static void xfer_clear(struct xfer *x)
+{
+	hreq_release(&x->req);
+	hresp_release(&x->resp);
+	curl.curl_slist_free_all(x->headers);
+	x->headers = NULL;
+	err_release(&x->err);
+	x->hop = NULL;
+	x->list = NULL;
+}
+
+static void xfer_free(struct xfer *x)
+{
+	xfer_clear(x);
+	curl.curl_easy_cleanup(x->easy);
+	free(x);
+}
+
+static struct xfer *xfer_take(struct http_remote *h)
+{
+	struct http_engine *g = h->eng;
+	struct xfer *x = g->idle;
+
+	if (x) {
+		g->idle = x->next;
+		g->nidle--;
+		curl.curl_easy_reset(x->easy);
+	} else {
+		x = xcalloc(1, sizeof(*x));
+		x->easy = curl.curl_easy_init();
+		if (!x->easy)
+			BUG("curl_easy_init failed");
+		hreq_init(&x->req);
+		x->resp.length = UINT64_MAX;
+	}
+	x->h = h;
+	x->conf = &g->conf;
+	return x;
+}
+
+static void xfer_put(struct http_engine *g, struct xfer *x)
+{
+	xfer_clear(x);
+	x->next = g->idle;
+	g->idle = x;
+	g->nidle++;
+}
+
+static void xfer_start(struct http_engine *g, struct xfer *x)
+{
+	CURLMcode mc;
+
+	set_all(x);
+	x->next = g->active;
+	x->slot = &g->active;
+	if (g->active)
+		g->active->slot = &x->next;
+	g->active = x;
+	g->inflight++;
+	mc = curl.curl_multi_add_handle(g->multi, x->easy);
+	if (mc)
+		BUG("curl_multi_add_handle: %s", curl.curl_multi_strerror(mc));
+}
+
+static void xfer_stop(struct http_engine *g, struct xfer *x)
+{
+	curl.curl_multi_remove_handle(g->multi, x->easy);
+	*x->slot = x->next;
+	if (x->next)
+		x->next->slot = x->slot;
+	g->inflight--;
+	if (x->hop)
+		x->hop->inflight--;
+}
+
+/* ---- what happened ---- */
+
+/* H4: class and message of a failure below HTTP. */
+static enum rclass class_of_curl(struct xfer *x, CURLcode cc, struct err *e)
+{
+	const char *say = x->curl_err[0] ? x->curl_err : curl.curl_easy_strerror(cc);
+
+	if (x->stalled)
+		return err_set(e, ERR_TEMP, "no byte moved for a long time"), RC_RETRY;
+	if (x->err.code) {
+		enum err_code c = x->err.code;
+
+		err_move(e, &x->err);
+		return c == ERR_TEMP ? RC_RETRY : c == ERR_CORRUPT ? RC_CORRUPT : RC_FATAL;
+	}
+	switch (cc) {
+	case CURLE_COULDNT_RESOLVE_PROXY: case CURLE_COULDNT_RESOLVE_HOST: case CURLE_COULDNT_CONNECT:
+	case CURLE_HTTP2: case CURLE_PARTIAL_FILE: case CURLE_OPERATION_TIMEDOUT: case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_GOT_NOTHING: case CURLE_SEND_ERROR: case CURLE_RECV_ERROR: case CURLE_SEND_FAIL_REWIND:
+	case CURLE_HTTP2_STREAM: case CURLE_WEIRD_SERVER_REPLY: case CURLE_BAD_CONTENT_ENCODING:
+		err_set(e, ERR_TEMP, "%s", say);
+		return RC_RETRY;
+	case CURLE_PEER_FAILED_VERIFICATION: case CURLE_SSL_CACERT_BADFILE:
+		err_set(e, ERR_CONFIG, "%s", say);
+		err_hint(e, "set 'ssl_verify' of the remote to the file of your certificate authority");
+		return RC_FATAL;
+	default:
+		err_set(e, ERR_FAIL, "%s", say);
+		return RC_FATAL;
+	}
+}
+
+static void hop_requeue(struct http_engine *g, struct hop *o)
+{
+	o->next = NULL;
+	*g->queue_tail = o;
+	g->queue_tail = &o->next;
+}
+
+static void hop_unqueue(struct http_engine *g, struct hop *o)
+{
+	for (struct hop **p = &g->queue; *p; p = &(*p)->next)
+		if (*p == o) {
+			*p = o->next;
+			if (!*p)
+				g->queue_tail = p;
+			return;
+		}
+}
+
+static bool hop_is_queued(const struct http_engine *g, const struct hop *o)
+{
+	for (const struct hop *p = g->queue; p; p = p->next)
+		if (p == o)
+			return true;
+	return false;
+}
+
+/* The operation's other exchanges are cut; then the caller has it back. */
+static void hop_finish(struct http_remote *h, struct hop *o, enum rclass c)
+{
+	struct http_engine *g = h->eng;
+	struct rop *op = o->op;
+
+	for (struct xfer *x = g->active, *next; x; x = next) {
+		next = x->next;
+		if (x->hop == o) {
+			xfer_stop(g, x);
+			xfer_put(g, x);
+		}
+	}
+	hop_unqueue(g, o);
+	if (h->dialect->end)
+		h->dialect->end(h, o, c);
+	op->impl = NULL;
+	free(o);
+	op->done(op, c);
+}
+
+static enum rclass class_of_err(const struct err *e)
+{
+	return e->code == ERR_TEMP ? RC_RETRY : e->code == ERR_AUTH ? RC_AUTH : e->code == ERR_CORRUPT ? RC_CORRUPT : RC_FATAL;
+}
+
+/* Starts what an operation has to send. False: it is over (and freed). */
+static bool hop_feed(struct http_remote *h, struct hop *o)
+{
+	struct http_engine *g = h->eng;
+
+	while (o->inflight < (o->parallel ? o->parallel : 1) && (!o->inflight || g->inflight < g->window)) {
+		struct xfer *x = xfer_take(h);
+		int rc;
+
+		err_release(&o->op->err);
+		rc = h->dialect->prepare(h, o, &x->req, &o->op->err);
+		if (rc) {
+			xfer_put(g, x);
+			if (rc > 0)
+				return true;
+			hop_finish(h, o, class_of_err(&o->op->err));
+			return false;
+		}
+		x->hop = o;
+		o->inflight++;
+		xfer_start(g, x);
+	}
+	return true;
+}
+
+static void hop_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
+{
+	struct http_engine *g = h->eng;
+	struct hop *o = x->hop;
+	enum rclass c;
+	bool whole = cc == CURLE_OK || (cc == CURLE_WRITE_ERROR && x->resp.cut && x->req.stop_at_max && !x->err.code);
+
+	xfer_stop(g, x);
+	err_release(&o->op->err);
+	if (whole && x->req.to_sink && (x->resp.status == 200 || x->resp.status == 206) && !x->sink_open &&
+	    sink_begin(x)) {
+		whole = false;
+	}
+	if (!whole) {
+		o->op->http_status = 0;
+		o->op->code[0] = 0;
+		o->op->retry_after = 0;
+		c = class_of_curl(x, cc, &o->op->err);
+	} else {
+		o->op->http_status = x->resp.status;
+		c = h->dialect->classify(h, o, &x->req, &x->resp);
+	}
+	xfer_put(g, x);
+	if (c != RC_MORE)
+		hop_finish(h, o, c);
+	else if (!hop_is_queued(g, o))
+		hop_requeue(g, o);
+}
+
+/* ---- listing ---- */
+
+static void listing_free(struct listing *l)
+{
+	free(l->prefix);
+	free(l->marker);
+	free(l);
+}
+
+void http_list_marker(struct listing *l, const char *marker)
+{
+	char *copy = xstrdup(marker);
+
+	free(l->marker);
+	l->marker = copy;
+}
+
+static void page_wait(struct http_engine *g, struct listing *l, unsigned attempt, int64_t at)
+{
+	struct page_wait *w = xcalloc(1, sizeof(*w)), **p = &g->pages;
+
+	w->l = l;
+	w->attempt = attempt;
+	w->at_ms = at;
+	while (*p)
+		p = &(*p)->next;
+	*p = w;
+}
+
+void http_list_add(struct http_remote *h, struct listing *like, const char *prefix, const char *marker, unsigned tag)
+{
+	struct listing *l = xcalloc(1, sizeof(*l));
+
+	l->prefix = xstrdup(prefix);
+	l->marker = xstrdup(marker);
+	l->fn = like->fn;
+	l->data = like->data;
+	l->tag = tag;
+	h->eng->listings++;
+	page_wait(h->eng, l, 0, 0);
+}
+
+static void list_fail(struct http_engine *g, struct listing *l, struct err *e)
+{
+	if (!g->list_failed)
+		err_move(&g->list_err, e);
+	g->list_failed = true;
+	g->listings--;
+	listing_free(l);
+}
+
+/* Sends every page that is due; milliseconds until the next one is, or -1. */
+static int pages_feed(struct http_remote *h)
+{
+	struct http_engine *g = h->eng;
+	int64_t now = now_ms(), soon = -1;
+
+	for (struct page_wait **p = &g->pages; *p;) {
+		struct page_wait *w = *p;
+		autoerr struct err e = ERR_INIT;
+		struct xfer *x;
+
+		if (w->at_ms > now || g->inflight >= g->window) {
+			soon = soon < 0 || w->at_ms - now < soon ? w->at_ms - now : soon;
+			p = &w->next;
+			continue;
+		}
+		*p = w->next;
+		x = xfer_take(h);
+		x->req.step = w->attempt;
+		if (g->list_failed) {
+			g->listings--;
+			listing_free(w->l);
+			xfer_put(g, x);
+		} else if (h->dialect->list_next(h, w->l, &x->req, NULL, &(bool){ false }, &e) < 0) {
+			list_fail(g, w->l, &e);
+			xfer_put(g, x);
+		} else {
+			unsigned attempt = w->attempt;
+
+			if (!x->req.max_body)
+				x->req.max_body = HTTP_LIST_MAX;
+			x->list = w->l;
+			x->req.step = attempt;
+			xfer_start(g, x);
+		}
+		free(w);
+	}
+	return soon < 0 ? -1 : soon > 1000 ? 1000 : (int)soon;
+}
+
+static void list_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
+{
+	struct http_engine *g = h->eng;
+	struct listing *l = x->list;
+	unsigned attempt = x->req.step;
+	autoerr struct err e = ERR_INIT;
+	bool again = false;
+	int rc = -1, after = 0;
+
+	xfer_stop(g, x);
+	if (cc != CURLE_OK) {
+		class_of_curl(x, cc, &e);
+	} else if (x->resp.cut) {
+		err_set(&e, ERR_FAIL, "a page of the listing is larger than %u MiB", HTTP_LIST_MAX >> 20);
+	} else {
+		rc = h->dialect->list_next(h, l, &x->req, &x->resp, &again, &e);
+		after = hresp_retry_after(&x->resp);
+	}
+	xfer_put(g, x);
+	if (rc == LIST_MORE) {
+		l->pages++;
+		page_wait(g, l, 0, 0);
+	} else if (rc == LIST_DONE) {
+		g->listings--;
+		listing_free(l);
+	} else if (e.code == ERR_TEMP && attempt + 1 < PAGE_TRIES && !g->list_failed) {
+		page_wait(g, l, attempt + 1, again ? 0 : now_ms() + retry_delay_ms(attempt + 1, after));
+	} else {
+		list_fail(g, l, &e);
+	}
+}
+
+/* ---- the loop ---- */
+
+static void watch_stalls(struct http_engine *g)
+{
+	int64_t now = now_ms();
+
+	if (now - g->checked_ms < 1000)
+		return;
+	g->checked_ms = now;
+	for (struct xfer *x = g->active; x; x = x->next) {
+		unsigned secs = x->req.stall_secs ? x->req.stall_secs : g->conf.stall_secs ? g->conf.stall_secs : 60;
+
+		if (now - x->last_ms > (int64_t)secs * 1000)
+			x->stalled = true;
+	}
+}
+
+static struct xfer *first_stalled(struct http_engine *g)
+{
+	for (struct xfer *x = g->active; x; x = x->next)
+		if (x->stalled)
+			return x;
+	return NULL;
+}
+
+static void answer(struct http_remote *h, struct xfer *x, CURLcode cc)
+{
+	if (x->hop)
+		hop_answer(h, x, cc);
+	else
+		list_answer(h, x, cc);
+}
+
+static void feed(struct http_remote *h)
+{
+	struct http_engine *g = h->eng;
+	struct hop *o;
+
+	while ((o = g->queue) && g->inflight < g->window) {
+		g->queue = o->next;
+		if (!g->queue)
+			g->queue_tail = &g->queue;
+		if (hop_feed(h, o) && o->parallel > 1 && o->inflight < o->parallel && g->inflight >= g->window) {
+			hop_requeue(g, o);
+			break;
+		}
+	}
+}
+
+static int collect(struct http_remote *h)
+{
+	struct http_engine *g = h->eng;
+	struct xfer *x;
+	CURLMsg *m;
+	int left, n = 0;
+
+	while ((m = curl.curl_multi_info_read(g->multi, &left))) {
+		CURLcode cc = m->data.result;
+
+		if (m->msg != CURLMSG_DONE)
+			continue;
+		curl.curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&x);
+		answer(h, x, cc);
+		n++;
+	}
+	watch_stalls(g);
+	while ((x = first_stalled(g))) {
+		answer(h, x, CURLE_OPERATION_TIMEDOUT);
+		n++;
+	}
+	return n;
+}
+
+static int engine_turn(struct http_remote *h, int timeout_ms, struct err *e)
+{
+	struct http_engine *g = h->eng;
+	CURLMcode mc;
+	int running, due;
+
+	feed(h);
+	due = pages_feed(h);
+	mc = curl.curl_multi_perform(g->multi, &running);
+	if (mc)
+		return err_set(e, ERR_FAIL, "libcurl: %s", curl.curl_multi_strerror(mc));
+	if (collect(h))
+		return 0;
+	if (due >= 0 && due < timeout_ms)
+		timeout_ms = due;
+	if (g->inflight || due > 0) {
+		mc = curl.curl_multi_poll(g->multi, NULL, 0, timeout_ms > 1000 ? 1000 : timeout_ms, NULL);
+		if (!mc)
+			mc = curl.curl_multi_perform(g->multi, &running);
+		if (mc)
+			return err_set(e, ERR_FAIL, "libcurl: %s", curl.curl_multi_strerror(mc));
+		collect(h);
+	}
+	return 0;
+}
+
+static int http_run(struct remote *r, int timeout_ms, struct err *e)
+{
+	return engine_turn((struct http_remote *)r, timeout_ms, e);
+}
+
+static int http_submit(struct remote *r, struct rop *op, struct err *e)
+{
+	struct http_remote *h = (struct http_remote *)r;
+	struct http_engine *g = h->eng;
+	struct hop *o;
+	unsigned queued = 0;
+
+	(void)e;
+	for (struct hop *p = g->queue; p; p = p->next)
+		queued++;
+	if (g->inflight + queued >= g->window)
+		return 1;
+	o = xcalloc(1, sizeof(*o));
+	o->op = op;
+	o->parallel = 1;
+	op->impl = o;
+	op->http_status = 0;
+	op->retry_after = 0;
+	op->code[0] = 0;
+	hop_requeue(g, o);
+	return 0;
+}
+
+static int http_list(struct remote *r, const char *prefix, remote_list_fn *fn, void *data, struct err *e)
+{
+	struct http_remote *h = (struct http_remote *)r;
+	struct http_engine *g = h->eng;
+	struct listing like = { .fn = fn, .data = data };
+
+	if (!h->dialect->list_next)
+		return err_set(e, ERR_UNSUPPORTED, "'%s' cannot list", r->url);
+	g->list_failed = false;
+	err_release(&g->list_err);
+	http_list_add(h, &like, prefix, NULL, 0);
+	while (g->listings) {
+		if (engine_turn(h, 500, e))
+			return -1;
+		if (proc_cancelled() && !g->list_failed) {
+			g->list_failed = true;
+			proc_check(&g->list_err);
+		}
+	}
+	if (g->list_failed) {
+		err_move(e, &g->list_err);
+		return err_in(e, "cannot list '%s'", r->url);
+	}
+	return 0;
+}
+
+static unsigned http_window(struct remote *r, unsigned set)
+{
+	struct http_engine *g = ((struct http_remote *)r)->eng;
+	unsigned most = g->conf.window_max ? g->conf.window_max : WINDOW_MOST;
+
+	if (set)
+		g->window = set > most ? most : set;
+	return g->window;
+}
+
+static void http_cancel(struct remote *r)
+{
+	struct http_remote *h = (struct http_remote *)r;
+	struct http_engine *g = h->eng;
+	struct hop *o;
+
+	for (;;) {
+		struct xfer *x = g->active;
+
+		while (x && !x->hop)
+			x = x->next;
+		o = x ? x->hop : g->queue;
+		if (!o)
+			return;
+		err_set(&o->op->err, ERR_INTR, "interrupted");
+		hop_finish(h, o, RC_FATAL);
+	}
+}
+
+static void conf_release(struct http_conf *c)
+{
+	free((char *)c->ca_file);
+	free((char *)c->cert_file);
+	free((char *)c->key_file);
+	free((char *)c->digest_user);
+	free((char *)c->digest_password);
+}
+
+static void engine_free(struct http_engine *g)
+{
+	while (g->active) {
+		struct xfer *x = g->active;
+
+		if (x->list)
+			listing_free(x->list);
+		x->hop = NULL;
+		xfer_stop(g, x);
+		xfer_put(g, x);
+	}
+	while (g->idle) {
+		struct xfer *x = g->idle;
+
+		g->idle = x->next;
+		xfer_free(x);
+	}
+	while (g->pages) {
+		struct page_wait *w = g->pages;
+
+		g->pages = w->next;
+		listing_free(w->l);
+		free(w);
+	}
+	curl.curl_multi_cleanup(g->multi);
+	conf_release(&g->conf);
+	err_release(&g->list_err);
+	free(g);
+}
+
+static void http_close(struct remote *r)
+{
+	struct http_remote *h = (struct http_remote *)r;
+
+	http_cancel(r);
+	if (h->eng)
+		engine_free(h->eng);
+	h->eng = NULL;
+	free(r->name);
+	free(r->url);
+	r->name = r->url = NULL;
+	h->dialect->close(h);
+}
+
+int http_remote_init(struct http_remote *h, const struct http_dialect *d, const struct http_conf *c, struct err *e)
+{
+	static const struct remote_ops ops = {
+		.scheme = "http", .close = http_close, .submit = http_submit, .run = http_run, .list = http_list,
+		.window = http_window, .cancel = http_cancel,
+	};
+	struct http_engine *g;
+
+	if (load(e))
+		return -1;
+	g = xcalloc(1, sizeof(*g));
+	g->conf = *c;
+	g->conf.ca_file = xstrdup(c->ca_file);
+	g->conf.cert_file = xstrdup(c->cert_file);
+	g->conf.key_file = xstrdup(c->key_file);
+	g->conf.digest_user = xstrdup(c->digest_user);
+	g->conf.digest_password = xstrdup(c->digest_password);
+	g->window = c->window ? c->window : WINDOW_FIRST;
+	if (c->window > (g->conf.window_max ? g->conf.window_max : WINDOW_MOST))
+		g->conf.window_max = c->window;
+	g->queue_tail = &g->queue;
+	g->multi = curl.curl_multi_init();
+	if (!g->multi)
+		BUG("curl_multi_init failed");
+	curl.curl_multi_setopt(g->multi, CURLMOPT_MAXCONNECTS, (long)(g->conf.window_max ? g->conf.window_max : WINDOW_MOST) + 8);
+	curl.curl_multi_setopt(g->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+	h->dialect = d;
+	h->eng = g;
+	h->remote.ops = &ops;
+	return 0;
+}
+
+int http_exchange(const struct http_conf *c, struct hreq *q, struct hresp *a, struct err *e)
+{
+	struct xfer x = { .conf = c };
+	unsigned stall = q->stall_secs ? q->stall_secs : c->stall_secs ? c->stall_secs : 60;
+	CURLcode cc;
+	int rc = 0;
+
+	if (load(e))
+		return -1;
+	x.easy = curl.curl_easy_init();
+	if (!x.easy)
+		BUG("curl_easy_init failed");
+	x.req = *q;
+	x.resp.length = UINT64_MAX;
+	set_all(&x);
+	SET(&x, CURLOPT_TIMEOUT, (long)stall);
+	cc = curl.curl_easy_perform(x.easy);
+	if (cc == CURLE_OK) {
+		hresp_release(a);
+		*a = x.resp;
+		memset(&x.resp, 0, sizeof(x.resp));
+	} else {
+		class_of_curl(&x, cc, e);
+		rc = -1;
+	}
+	hreq_init(&x.req);      /* the caller's */
+	xfer_clear(&x);
+	curl.curl_easy_cleanup(x.easy);
+	return rc;
+}

@@ -1,0 +1,343 @@
+#include "remotes/wrap.h"
+
+#include "core/base/own.h"
+#include "core/base/proc.h"
+#include "core/base/str.h"
+
+#include <sys/random.h>
+#include <time.h>
+
+#define DELAY_FIRST_MS 200u
+#define DELAY_MOST_MS 20000u
+#define ALL_MS (15 * 60 * 1000)
+#define COLD_TRIES 3u           /* nothing ever answered here: give up early */
+#define MEASURE_MS 400
+
+struct waiter {
+	struct rop *op;
+	void (*done)(struct rop *r, enum rclass c);
+	int (*sink)(struct rop *r, const void *p, size_t n);
+	int (*sink_restart)(struct rop *r);
+	void *wrap;             /* what the next wrapper outside had stored */
+	struct retry *owner;
+	int64_t began, due;
+	uint64_t moved;
+	struct waiter *next;
+};
+struct retry {
+	struct remote remote;
+	struct remote *inner;
+	struct waiter *waiting;         /* ordered by due */
+	unsigned inflight;
+	bool answered, full;
+	/* the adapting window */
+	int64_t since, halved, probe_at;
+	uint64_t ops, bytes;
+	double best;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+unsigned retry_delay_ms(unsigned attempt, int retry_after)
+{
+	unsigned most = DELAY_FIRST_MS, dice = 0;
+
+	for (unsigned i = 1; i < attempt && most < DELAY_MOST_MS; i++)
+		most *= 2;
+	if (most > DELAY_MOST_MS)
+		most = DELAY_MOST_MS;
+	if (getrandom(&dice, sizeof(dice), GRND_NONBLOCK) != (ssize_t)sizeof(dice))
+		dice = (unsigned)now_ms() * 2654435761u;
+	if (retry_after > 0)
+		return (unsigned)retry_after * 1000 + dice % 250;
+	return most / 4 + dice % (most - most / 4 + 1);
+}
+
+static struct retry *retry_of(struct remote *r)
+{
+	return (struct retry *)r;
+}
+
+/* ---- the window ---- */
+
+static void window_shrink(struct retry *w)
+{
+	int64_t now = now_ms();
+	unsigned have = w->inner->ops->window(w->inner, 0);
+
+	if (now - w->halved < 1000 || have < 2)
+		return;
+	w->halved = now;
+	w->best = 0;
+	w->probe_at = now + 5000;
+	w->inner->ops->window(w->inner, have / 2);
+}
+
+/* Grows by a quarter while the last growth made the whole faster; asks again from time to time. */
+static void window_measure(struct retry *w)
+{
+	int64_t now = now_ms(), span = now - w->since;
+	unsigned have;
+	double rate;
+
+	if (span < MEASURE_MS)
+		return;
+	rate = ((double)w->ops + (double)w->bytes / 262144.0) / (double)span;
+	w->since = now;
+	w->ops = w->bytes = 0;
+	if (!w->full || now < w->probe_at) {
+		w->full = false;
+		return;
+	}
+	w->full = false;
+	have = w->inner->ops->window(w->inner, 0);
+	if (rate > w->best * 1.05) {
+		w->best = rate;
+		w->inner->ops->window(w->inner, have + have / 4 + 1);
+	} else {
+		w->probe_at = now + 5000;
+		w->best = rate;
+	}
+}
+
+/* ---- one operation ---- */
+
+static void unwrap(struct waiter *t)
+{
+	t->op->done = t->done;
+	t->op->sink = t->sink;
+	t->op->sink_restart = t->sink_restart;
+	t->op->wrap = t->wrap;
+}
+
+static void finish(struct waiter *t, enum rclass c)
+{
+	struct rop *op = t->op;
+
+	unwrap(t);
+	free(t);
+	op->done(op, c);
+}
+
+static void wait_until(struct retry *w, struct waiter *t, int64_t due)
+{
+	struct waiter **p = &w->waiting;
+
+	t->due = due;
+	while (*p && (*p)->due <= due)
+		p = &(*p)->next;
+	t->next = *p;
+	*p = t;
+}
+
+/* Through the caller's own callback, with the caller's own fields in place. */
+static int on_sink(struct rop *op, const void *p, size_t n)
+{
+	struct waiter *t = op->wrap;
+	int rc;
+
+	op->wrap = t->wrap;
+	rc = t->sink(op, p, n);
+	op->wrap = t;
+	if (!rc) {
+		op->off += n;
+		t->moved += n;
+		t->owner->bytes += n;
+	}
+	return rc;
+}
+
+static int on_restart(struct rop *op)
+{
+	struct waiter *t = op->wrap;
+	int rc;
+
+	op->off = 0;
+	op->wrap = t->wrap;
+	rc = t->sink_restart ? t->sink_restart(op) : err_set(&op->err, ERR_TEMP, "the transfer must start again");
+	op->wrap = t;
+	return rc;
+}
+
+/* W3: what of a get is kept for the next try. */
+static int prepare_again(struct retry *w, struct rop *op)
+{
+	bool changed = op->http_status == 412 || op->http_status == 416;
+
+	if (op->kind != ROP_GET || !op->off || ((w->inner->caps & REMOTE_RANGE) && !changed))
+		return 0;
+	op->etag[0] = 0;
+	return on_restart(op);
+}
+
+static bool may_retry(const struct retry *w, const struct waiter *t)
+{
+	const struct rop *op = t->op;
+	unsigned most = w->answered || op->http_status ? RETRY_TRIES : COLD_TRIES;
+
+	/* Bytes moved: the link is bad, not the object; go on as long as there is progress. */
+	if (t->moved)
+		most *= 3;
+	return op->attempt < most && now_ms() - t->began < ALL_MS && !proc_cancelled();
+}
+
+static void on_done(struct rop *op, enum rclass c)
+{
+	struct waiter *t = op->wrap;
+	struct retry *w = t->owner;
+
+	w->inflight--;
+	w->ops++;
+	if (op->kind == ROP_PUT && c == RC_OK)
+		w->bytes += op->size;
+	if (op->http_status || (c != RC_RETRY && c != RC_FATAL))
+		w->answered = true;
+	if (c == RC_RETRY) {
+		op->attempt++;
+		window_shrink(w);
+		if (may_retry(w, t) && !prepare_again(w, op)) {
+			wait_until(w, t, now_ms() + retry_delay_ms(op->attempt, op->retry_after));
+			return;
+		}
+	}
+	finish(t, c);
+}
+
+static int inner_submit(struct retry *w, struct waiter *t, struct err *e)
+{
+	int rc = w->inner->ops->submit(w->inner, t->op, e);
+
+	if (!rc)
+		w->inflight++;
+	else if (rc > 0)
+		w->full = true;
+	return rc;
+}
+
+static int retry_submit(struct remote *r, struct rop *op, struct err *e)
+{
+	struct retry *w = retry_of(r);
+	struct waiter *t;
+	int rc;
+
+	if (w->waiting && w->inflight + 1 > w->inner->ops->window(w->inner, 0))
+		return 1;
+	t = xcalloc(1, sizeof(*t));
+	*t = (struct waiter){ .op = op, .done = op->done, .sink = op->sink, .sink_restart = op->sink_restart,
+			      .wrap = op->wrap, .owner = w, .began = now_ms() };
+	op->attempt = 0;
+	op->done = on_done;
+	if (op->sink)
+		op->sink = on_sink;
+	op->sink_restart = on_restart;
+	op->wrap = t;
+	rc = inner_submit(w, t, e);
+	if (rc) {
+		unwrap(t);
+		free(t);
+	}
+	return rc;
+}
+
+/* Sends what is due again; milliseconds to the next, or -1. */
+static int wake(struct retry *w, struct err *e)
+{
+	while (w->waiting) {
+		struct waiter *t = w->waiting;
+		int64_t left = t->due - now_ms();
+		int rc;
+
+		if (left > 0)
+			return left > 1000 ? 1000 : (int)left;
+		w->waiting = t->next;
+		err_release(&t->op->err);
+		rc = inner_submit(w, t, e);
+		if (rc > 0) {
+			t->next = w->waiting;
+			w->waiting = t;
+			return 20;
+		}
+		if (rc < 0) {
+			err_copy(&t->op->err, e);
+			err_release(e);
+			finish(t, RC_FATAL);
+		}
+	}
+	return -1;
+}
+
+static int retry_run(struct remote *r, int timeout_ms, struct err *e)
+{
+	struct retry *w = retry_of(r);
+	int due = wake(w, e);
+
+	if (due >= 0 && due < timeout_ms)
+		timeout_ms = due;
+	window_measure(w);
+	if (w->inflight)
+		return w->inner->ops->run(w->inner, timeout_ms, e);
+	if (w->waiting && timeout_ms > 0) {
+		struct timespec ts = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
+
+		nanosleep(&ts, NULL);
+	}
+	return 0;
+}
+
+static void retry_cancel(struct remote *r)
+{
+	struct retry *w = retry_of(r);
+
+	while (w->waiting) {
+		struct waiter *t = w->waiting;
+
+		w->waiting = t->next;
+		err_set(&t->op->err, ERR_INTR, "interrupted");
+		finish(t, RC_FATAL);
+	}
+	w->inner->ops->cancel(w->inner);
+}
+
+static int retry_list(struct remote *r, const char *prefix, remote_list_fn *fn, void *data, struct err *e)
+{
+	return retry_of(r)->inner->ops->list(retry_of(r)->inner, prefix, fn, data, e);
+}
+
+static unsigned retry_window(struct remote *r, unsigned set)
+{
+	return retry_of(r)->inner->ops->window(retry_of(r)->inner, set);
+}
+
+static void retry_close(struct remote *r)
+{
+	struct retry *w = retry_of(r);
+
+	retry_cancel(r);
+	remote_close(w->inner);
+	free(r->name);
+	free(r->url);
+	free(w);
+}
+
+struct remote *wrap_retry(struct remote *inner)
+{
+	static const struct remote_ops ops = {
+		.scheme = "retry", .close = retry_close, .submit = retry_submit, .run = retry_run, .list = retry_list,
+		.window = retry_window, .cancel = retry_cancel,
+	};
+	struct retry *w = xcalloc(1, sizeof(*w));
+
+	w->remote = *inner;
+	w->remote.ops = &ops;
+	w->remote.name = xstrdup(inner->name);
+	w->remote.url = xstrdup(inner->url);
+	w->inner = inner;
+	w->since = now_ms();
+	return &w->remote;
+}
