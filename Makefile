@@ -19,7 +19,7 @@ Q        = $(if $(filter 1,$(V)),,@)
 ifdef SANITIZE
 comma   := ,
 BUILD   ?= build/$(subst $(comma),-,$(SANITIZE))
-SAN     := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+SAN     ?= -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT     ?= -O1 -g
 endif
 BUILD   ?= build/release
@@ -42,7 +42,7 @@ LIBOBJ := $(filter-out $(BUILD)/cmd/main.o,$(OBJ))
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 UNITBIN := $(UNIT:%.c=$(BUILD)/%)
 
-.PHONY: all objs debug unit clean install uninstall help FORCE
+.PHONY: all objs debug unit unit-build tools check quick demo bench lint check-headers fuzz fuzz-smoke clean install uninstall help FORCE
 all: $(BUILD)/git-data $(BUILD)/dvc
 
 objs: $(OBJ)
@@ -70,14 +70,74 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIBOBJ)
 	@mkdir -p $(@D)
 	@echo "  TEST $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIBOBJ) $(PKG_LIBS) -lcmocka
-unit: $(UNITBIN)
+unit-build: $(UNITBIN) tools
+unit: unit-build
 	$(Q)for t in $(UNITBIN); do $$t || exit 1; done
+
+# Small programs that tests drive: one source each.
+TOOL := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/tool/*.c)))
+tools: $(TOOL)
+$(BUILD)/tests/tool/%: tests/tool/%.c $(LIBOBJ)
+	@mkdir -p $(@D)
+	@echo "  TOOL $@"
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIBOBJ) $(PKG_LIBS)
+
+# libFuzzer targets, built by clang with sanitizers; the corpus is replayed first, then FUZZ_SECONDS each of new input.
+FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_SECONDS ?= 60
+FUZZ_BUILD := build/fuzz
+fuzz:
+	$(Q)$(MAKE) -s CC=clang BUILD=$(FUZZ_BUILD) OPT="-O1 -g" SAN="-fsanitize=fuzzer-no-link,address,undefined \
+		-fno-sanitize-recover=all" fuzz-build
+ifeq ($(BUILD),$(FUZZ_BUILD))
+.PHONY: fuzz-build
+fuzz-build: $(FUZZ:%=$(BUILD)/%)
+$(FUZZ:%=$(BUILD)/%): $(BUILD)/%: tests/fuzz/%.c $(LIBOBJ)
+	@echo "  FUZZ $@"
+	$(Q)clang $(CFLAGS_ALL) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $< $(LIBOBJ) $(PKG_LIBS)
+endif
+fuzz-smoke: fuzz
+	$(Q)sh tests/fuzz/smoke.sh $(FUZZ_BUILD) $(FUZZ_SECONDS) $(FUZZ)
+
+HEADERS := $(sort $(wildcard core/*/*.h remotes/*.h cmd/*.h))
+check-headers: $(BUILD)/gen/sonames.h
+	$(Q)for h in $(HEADERS); do \
+		$(CC) $(CPPFLAGS_ALL) $(PKG_CFLAGS) $(WARN) -fsyntax-only -x c $$h || exit 1; \
+	done
+lint: all check-headers
+	$(Q)sh tests/lint/layers.sh
+	$(Q)sh tests/lint/style.sh
+	$(Q)sh tests/lint/help.sh
+
+check:
+	$(Q)sh tests/setup.sh test
+	$(Q)bash tests/check.sh
+quick: all unit-build
+	$(Q)bash tests/check.sh lint unit
+demo:
+	$(Q)sh tests/setup.sh build
+	$(Q)$(MAKE) -s -j2 all
+	$(Q)sh tests/demo.sh $(BUILD)/git-data
+bench: all
+	$(Q)$(if $(wildcard .venv/bin/python),.venv/bin/python,python3) tests/bench/bench.py $(BENCH)
 
 clean:
 	rm -rf build
 
 install: $(BUILD)/git-data
-	install -d $(DESTDIR)$(BINDIR)
-	install -m 0755 $(BUILD)/git-data $(DESTDIR)$(BINDIR)/git-data
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -m 0755 -s $(BUILD)/git-data $(DESTDIR)$(BINDIR)/git-data
+	install -m 0644 man/*.1 $(DESTDIR)$(MANDIR)/man1
+	install -m 0644 man/*.5 $(DESTDIR)$(MANDIR)/man5
+	$(BUILD)/git-data completion -s bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/git-data
+	$(BUILD)/git-data completion -s zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_git-data
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/git-data $(DESTDIR)$(MANDIR)/man1/git-data*.1 $(DESTDIR)$(MANDIR)/man5/git-data-*.5
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/git-data $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_git-data
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+	@echo 'targets: all debug unit check quick demo bench lint check-headers fuzz fuzz-smoke install uninstall clean'
 
 -include $(OBJ:.o=.d)
