@@ -97,11 +97,22 @@ struct item *stage_add_out(struct stage *s, const char *def);           /* resol
 struct item *stage_add_dep(struct stage *s, const char *def, enum dep_kind kind);
 bool stage_is_import(const struct stage *s);            /* .dvc with one dep and one out */
 bool stage_is_repo_import(const struct stage *s);
-bool stage_is_callback(const struct stage *s);          /* pipeline, no deps and no outs... format notes 5.6 */
+bool stage_is_partial_import(const struct stage *s);    /* import with nothing recorded for its output */
+bool stage_is_callback(const struct stage *s);          /* has a command and neither deps nor outs: always changed */
 bool stage_is_data_source(const struct stage *s);       /* no cmd */
 void meta_release(struct meta *m);
 void meta_copy(struct meta *to, const struct meta *from);
 void item_free(struct item *i);
 char *item_show(const struct item *i, const char *cwd_rel);             /* path as people see it; URL stays */
+char *item_abs(const struct item *i, const char *root);                 /* where it lies on this machine; NULL for a URL */
+bool item_is_legacy(const struct item *i);              /* recorded as DVC 2.x did: the other cache layout */
+/* Both in the same tree (or neither): the same path, or 'b' lies below 'a'. */
+bool item_covers(const struct item *a, const char *path);
+/* wdir as written in the file; paths of items added later are relative to it. */
+void stage_set_wdir(struct stage *s, const char *def);
+/* Absolute paths below 'root' become relative to wdir, as DVC reads them. */
+void stage_localise(struct stage *s, const char *root);
+bool path_is_url(const char *s);                        /* has a scheme: "s3://", "https://", "remote://" */
+const char *hash_name_of_url(const char *url);          /* "etag", "checksum" or "md5" by its scheme */
 
 #endif
