@@ -190,6 +190,10 @@ void ui_note(const char *fmt, ...)
 
 void ui_err(const struct err *e)
 {
+	if (e->report) {
+		ui_note("%s", e->msg);
+		return;
+	}
 	ui_error("%s", e->msg ? e->msg : "unknown failure");
 	if (e->hint && !ui.quiet) {
 		fflush(stdout);

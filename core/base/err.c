@@ -49,6 +49,13 @@ int err_set(struct err *e, enum err_code code, const char *fmt, ...)
 	return -1;
 }
 
+int err_report(struct err *e, const char *text)
+{
+	err_set(e, ERR_PARSE, "%s", text);
+	e->report = true;
+	return -1;
+}
+
 enum err_code err_code_of_errno(int errnum)
 {
 	switch (errnum) {
@@ -83,6 +90,8 @@ int err_in(struct err *e, const char *fmt, ...)
 	va_list ap;
 	char *where, *joined;
 
+	if (e->report)
+		return -1;
 	va_start(ap, fmt);
 	where = vformat(fmt, ap);
 	va_end(ap);
@@ -121,6 +130,7 @@ void err_copy(struct err *to, const struct err *from)
 	to->msg = xstrdup(from->msg);
 	to->hint = xstrdup(from->hint);
 	to->exit_status = from->exit_status;
+	to->report = from->report;
 }
 
 void err_release(struct err *e)

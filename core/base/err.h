@@ -5,6 +5,7 @@
  *  E2  The message is complete: outermost act first, cause last, joined with ": ". Lower case, no full stop.
  *  E3  The code is set where the error is noticed and survives every err_in().
  *  E4  No secret enters a message.
+ *  E5  A report (of a YAML file that is wrong) stands alone: no context is put in front, and it shows without "ERROR: ".
  *
  * Ownership: a struct err owns its texts; err_release() frees them and leaves ERR_INIT. It may be set again after.
  * Threads: one struct err belongs to one thread at a time.
@@ -40,10 +41,12 @@ struct err {
 	char *msg;
 	char *hint;             /* what to type next, or NULL */
 	int exit_status;        /* 0: from the code's table; else wins */
+	bool report;            /* E5 */
 };
-#define ERR_INIT { ERR_NONE, NULL, NULL, 0 }
+#define ERR_INIT { ERR_NONE, NULL, NULL, 0, false }
 
 int  err_set(struct err *e, enum err_code code, const char *fmt, ...) PRINTF(3, 4);  /* -1 */
+int  err_report(struct err *e, const char *text);                /* ERR_PARSE, E5; -1 */
 int  err_sys(struct err *e, const char *fmt, ...) PRINTF(2, 3);  /* code and cause from errno; -1 */
 int  err_in(struct err *e, const char *fmt, ...) PRINTF(2, 3);   /* puts context in front; -1 */
 void err_hint(struct err *e, const char *fmt, ...) PRINTF(2, 3);

@@ -450,7 +450,7 @@ static int report(const struct faults *f, const struct node *doc, const char *sh
 	}
 	while (out.len && out.buf[out.len - 1] == '\n')
 		str_setlen(&out, out.len - 1);
-	return err_set(e, ERR_PARSE, "%s", str_cstr(&out));
+	return err_report(e, str_cstr(&out));
 }
 
 int schema_check(const struct schema *s, const struct node *doc, const char *shown, const char *rev,
@@ -488,7 +488,7 @@ int schema_parse(struct node **out, const struct schema *s, const char *shown, c
 {
 	autoerr struct err why = ERR_INIT;
 	autonode struct node *doc = NULL;
-	autofree char *in = NULL;
+	autofree char *in = NULL, *broken = NULL;
 
 	if (!str_is_utf8(text, len)) {
 		const char *name = !strncmp(shown, "./", 2) ? shown + 2 : shown;
@@ -497,8 +497,9 @@ int schema_parse(struct node **out, const struct schema *s, const char *shown, c
 	}
 	if (yaml_parse(&doc, text, len, shown, flags, &why)) {
 		in = rev ? xasprintf(" in revision '%.7s'", rev) : xstrdup("");
-		return err_set(e, ERR_PARSE, "'%s' is invalid%s%s.\n\n%s", shown,
-			       has_conflict(text, len) ? " (possible merge conflicts)" : "", in, why.msg);
+		broken = xasprintf("'%s' is invalid%s%s.\n\n%s", shown,
+				   has_conflict(text, len) ? " (possible merge conflicts)" : "", in, why.msg);
+		return err_report(e, broken);
 	}
 	if (!node_truthy(doc)) {                /* an empty file, "[]" or "false" reads as an empty map */
 		node_free(doc);
