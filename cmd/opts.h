@@ -34,13 +34,16 @@ struct opt {
 	const char *name2;              /* second long spelling or NULL */
 	bool required;
 };
-#define OPT_FLAG(c, name, type, field, help) { c, name, OPT_K_FLAG, NULL, offsetof(struct type, field), help, NULL, NULL, NULL, NULL, false }
-#define OPT_FLAG_X(c, name, type, field, group, help) { c, name, OPT_K_FLAG, NULL, offsetof(struct type, field), help, NULL, NULL, group, NULL, false }
-#define OPT_STR(c, name, mv, type, field, help) { c, name, OPT_K_STR, mv, offsetof(struct type, field), help, NULL, NULL, NULL, NULL, false }
-#define OPT_INT(c, name, mv, type, field, help) { c, name, OPT_K_INT, mv, offsetof(struct type, field), help, NULL, NULL, NULL, NULL, false }
-#define OPT_LIST(c, name, mv, type, field, help) { c, name, OPT_K_LIST, mv, offsetof(struct type, field), help, NULL, NULL, NULL, NULL, false }
-#define OPT_STRS(c, name, mv, type, field, help) { c, name, OPT_K_STRS, mv, offsetof(struct type, field), help, NULL, NULL, NULL, NULL, false }
-#define OPT_CHOICE(c, name, choices, type, field, help) { c, name, OPT_K_CHOICE, NULL, offsetof(struct type, field), help, choices, NULL, NULL, NULL, false }
+#define OPT_ROW(c, name, kind, mv, type, field, help, choices, group) \
+	{ c, name, kind, mv, offsetof(struct type, field), help, choices, NULL, group, NULL, false }
+#define OPT_FLAG(c, name, type, field, help) OPT_ROW(c, name, OPT_K_FLAG, NULL, type, field, help, NULL, NULL)
+#define OPT_FLAG_X(c, name, type, field, group, help) OPT_ROW(c, name, OPT_K_FLAG, NULL, type, field, help, NULL, group)
+#define OPT_STR(c, name, mv, type, field, help) OPT_ROW(c, name, OPT_K_STR, mv, type, field, help, NULL, NULL)
+#define OPT_INT(c, name, mv, type, field, help) OPT_ROW(c, name, OPT_K_INT, mv, type, field, help, NULL, NULL)
+#define OPT_LIST(c, name, mv, type, field, help) OPT_ROW(c, name, OPT_K_LIST, mv, type, field, help, NULL, NULL)
+#define OPT_STRS(c, name, mv, type, field, help) OPT_ROW(c, name, OPT_K_STRS, mv, type, field, help, NULL, NULL)
+#define OPT_CHOICE(c, name, choices, type, field, help) \
+	OPT_ROW(c, name, OPT_K_CHOICE, NULL, type, field, help, choices, NULL)
 #define OPT_END { 0, NULL, OPT_K_END, NULL, 0, NULL, NULL, NULL, NULL, NULL, false }
 
 /* nargs: '1' one, '?' optional, '*' any, '+' at least one, 'R' all the rest verbatim (argparse.REMAINDER). */
