@@ -1,0 +1,221 @@
+"""SIGKILL at every step: the next run converges and no byte of the user's is gone.
+
+GIT_DATA_FAULT="any:N" kills the tool at the N-th fault point it passes (core/base/proc.h). Each test walks N upwards
+from 1 until a run survives, so every point of the command is hit; a last test kills at random moments instead.
+"""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import GIT_DATA, Repo
+
+FILES = {
+    "data/a": b"a" * 10, "data/b.bin": bytes(range(256)) * 40, "data/sub/c": b"", "data/sub/deep/d e": b"d" * 70000,
+    "data/same": b"a" * 10, "one.bin": os.urandom(300000),
+}
+MAX_POINTS = 2000
+
+
+def content(top):
+    """Every byte string reachable below top: files and objects alike."""
+    out = set()
+    for d, _, names in os.walk(top):
+        for n in names:
+            p = os.path.join(d, n)
+            if os.path.isfile(p):
+                with open(p, "rb") as f:
+                    out.add(f.read())
+    return out
+
+
+class Template:
+    """A prepared repository that is copied for each kill."""
+
+    def __init__(self, repo, tmp):
+        self.repo, self.tmp, self.n = repo, tmp, 0
+
+    def fresh(self):
+        self.n += 1
+        to = self.tmp / f"copy{self.n}"
+        shutil.copytree(self.repo.path, to, symlinks=True)
+        return Repo(to, self.repo.env)
+
+    def done(self, repo):
+        shutil.rmtree(repo.path, ignore_errors=True)
+
+
+@pytest.fixture
+def base(make_repo, tmp_path):
+    r = make_repo("base")
+    for name, data in FILES.items():
+        r.write(name, data)
+    r.gd("remote", "add", "-q", "-d", "store", str(tmp_path / "store"))
+    return Template(r, tmp_path)
+
+
+def walk_points(base, argv, prepare=None, check=None, expect=None):
+    """Kills argv at every fault point; after each kill runs it again and compares with what an unharmed run gives."""
+    want = base.fresh()
+    if prepare:
+        prepare(want)
+    want.gd(*argv)
+    goal = want.snapshot() if expect is None else expect
+    base.done(want)
+    points = 0
+    for n in range(1, MAX_POINTS):
+        r = base.fresh()
+        if prepare:
+            prepare(r)
+        before = content(r.path / "data") | content(r.path / "one.bin") if r.exists("data") else set()
+        got = r.gd(*argv, code=None, env={"GIT_DATA_FAULT": f"any:{n}"})
+        if got.code == 0:
+            base.done(r)
+            break
+        assert got.code == -signal.SIGKILL, repr(got)
+        points += 1
+        assert before <= content(r.path), f"bytes lost at point {n} of {argv}"
+        if check:
+            check(r, n)
+        again = r.gd(*argv, code=None)
+        assert again.code == 0, f"point {n}: {again!r}"
+        assert r.snapshot() == goal, f"point {n} of {argv} does not converge"
+        for name, (mode, data) in r.cache().items():
+            if name.startswith("files/md5/") and not name.endswith(".tmp") and mode == "0o444":
+                import hashlib
+                assert hashlib.md5(data).hexdigest() == name[10:12] + name[13:45], f"corrupt object {name} at point {n}"
+        base.done(r)
+    else:
+        pytest.fail(f"{argv} passes more than {MAX_POINTS} points")
+    assert points > 3, f"{argv} passes only {points} fault points: the hooks are gone"
+    print(f"{argv[0]}: {points} kill points")
+
+
+def test_add_a_directory_and_a_file(base):
+    walk_points(base, ["add", "-q", "data", "one.bin"])
+
+
+@pytest.mark.parametrize("types", ["hardlink", "symlink"])
+def test_add_with_links(base, types):
+    base.repo.gd("config", "cache.type", types)
+    walk_points(base, ["add", "-q", "data", "one.bin"])
+
+
+def test_add_again_after_a_change(base):
+    base.repo.gd("add", "-q", "data", "one.bin")
+
+    def change(r):
+        r.write("data/new", b"new")
+        r.write("data/a", b"changed")
+        r.write("one.bin", b"other")
+    walk_points(base, ["add", "-q", "data", "one.bin"], prepare=change)
+
+
+def test_checkout_into_an_empty_tree(base):
+    base.repo.gd("add", "-q", "data", "one.bin")
+
+    def empty(r):
+        shutil.rmtree(r.path / "data")
+        (r.path / "one.bin").unlink()
+    walk_points(base, ["checkout", "-q"], prepare=empty)
+
+
+def test_checkout_over_another_version(base):
+    r = base.repo
+    r.gd("add", "-q", "data", "one.bin")
+    old = {n: r.read(n) for n in ("data.dvc", "one.bin.dvc")}
+    r.write("data/a", b"second")
+    r.write("data/extra/x", b"x")
+    r.write("one.bin", b"second")
+    r.gd("add", "-q", "data", "one.bin")
+    for n, text in old.items():
+        r.write(n, text)
+    walk_points(base, ["checkout", "-q"])
+
+
+def test_push_to_a_directory(base, tmp_path):
+    base.repo.gd("add", "-q", "data", "one.bin")
+    store = tmp_path / "store"
+
+    def forget(r):
+        shutil.rmtree(store, ignore_errors=True)
+
+    def manifest_last(r, n):
+        """N4 of remotes: a manifest that is there has all its children there."""
+        objects = {str(p.relative_to(store)) for p in store.rglob("*") if p.is_file()} if store.exists() else set()
+        if any(o.endswith(".dir") for o in objects):
+            names = {o for o in r.cache() if not o.endswith(".dir")}
+            own = r.text("one.bin.dvc").split("md5: ")[1][:32]
+            children = {o for o in names if o != f"files/md5/{own[:2]}/{own[2:]}" and o.startswith("files/")}
+            assert children <= objects, f"point {n}: a manifest is there before its children"
+    walk_points(base, ["push", "-q"], prepare=forget, check=manifest_last)
+
+
+def test_pull_into_a_fresh_work_tree(base):
+    base.repo.gd("add", "-q", "data", "one.bin")
+    base.repo.gd("push", "-q")
+
+    def fresh(r):
+        shutil.rmtree(r.path / "data")
+        (r.path / "one.bin").unlink()
+        shutil.rmtree(r.path / ".dvc/cache")
+    walk_points(base, ["pull", "-q"], prepare=fresh)
+
+
+def test_gc_of_the_work_tree(base):
+    r = base.repo
+    r.gd("add", "-q", "data", "one.bin")
+    r.write("one.bin", b"the newer one")
+    r.gd("add", "-q", "one.bin")
+    walk_points(base, ["gc", "-q", "-w", "-f"])
+
+
+@pytest.mark.parametrize("argv", [["commit", "-q", "-f"], ["remove", "-q", "one.bin.dvc"],
+                                  ["move", "-q", "one.bin", "two.bin"], ["unprotect", "-q", "one.bin"]])
+def test_commands_that_rewrite_pointers(base, argv):
+    r = base.repo
+    r.gd("add", "-q", "data", "one.bin")
+    before = content(r.path)
+    for n in range(1, MAX_POINTS):
+        c = base.fresh()
+        if argv[0] == "commit":
+            c.write("data/a", b"changed for commit")
+        got = c.gd(*argv, code=None, env={"GIT_DATA_FAULT": f"any:{n}"})
+        if got.code == 0:
+            break
+        assert got.code == -signal.SIGKILL, repr(got)
+        objects = {d for d in before if len(d) >= 10 and d in FILES.values()}
+        assert objects <= content(c.path), f"bytes lost at point {n} of {argv}"
+        c.gd("status", code=None)
+        base.done(c)
+    else:
+        pytest.fail("never survives")
+
+
+def test_killed_at_random_moments(base):
+    """No fault hook: the process dies wherever the clock says, while real files of some size are added and pushed."""
+    r = base.repo
+    rng = random.Random(7)
+    for i in range(300):
+        r.write(f"data/many/{i % 7}/{i}", rng.randbytes(rng.randrange(0, 60000)))
+    before = content(r.path / "data") | content(r.path)
+    want = base.fresh()
+    want.gd("add", "-q", "data", "one.bin")
+    goal = want.snapshot()
+    for _ in range(12):
+        c = base.fresh()
+        for argv in (["add", "-q", "data", "one.bin"], ["push", "-q"]):
+            p = subprocess.Popen([GIT_DATA, *argv], cwd=c.path, env=c.env, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+            time.sleep(rng.random() * 0.06)
+            p.kill()
+            p.wait()
+            assert before - content(c.path) <= {b""}, "bytes lost"
+            c.gd(*argv)
+        assert c.snapshot() == goal
+        base.done(c)
