@@ -7,8 +7,9 @@
  *  S3  A named object has mode 0444 and is never rewritten; repair is remove, then import.
  *  S4  A directory manifest is named only after every object it lists.
  *  S5  Bytes from outside are named only after their digest matched the one asked for.
- *  S6  An object written since the last flush is listed as unsynced, with the boot's id; after a reboot it is verified
- *      before it is trusted. core.fsync chooses: deferred (default), batch, object.
+ *  S6  What may have been lost in a power cut is verified before it is trusted: unsynced.h remembers since when objects
+ *      were written without a flush. core.fsync chooses: deferred (default, no flush), batch (one flush by
+ *      store_flush()), object (each file and its directory).
  *  S7  Trust is DVC's: mode exactly 0444 is believed; any other mode is re-hashed, set to 0444 on a match, and set aside
  *      (moved to the quarantine directory, where DVC would delete) on a mismatch.
  *
