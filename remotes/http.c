@@ -441,6 +441,13 @@ static bool hop_is_queued(const struct http_engine *g, const struct hop *o)
 	return false;
 }
 
+static enum rclass class_of_err(const struct err *e)
+{
+	enum rclass c = rclass_of_err(e);
+
+	return c == RC_ABSENT ? RC_FATAL : c;
+}
+
 /* The operation's other exchanges are cut; then the caller has it back. */
 static void hop_finish(struct http_remote *h, struct hop *o, enum rclass c)
 {
@@ -457,14 +464,11 @@ static void hop_finish(struct http_remote *h, struct hop *o, enum rclass c)
 	hop_unqueue(g, o);
 	if (h->dialect->end)
 		h->dialect->end(h, o, c);
+	if (c == RC_OK && op->commit && op->commit(op))
+		c = class_of_err(&op->err);
 	op->impl = NULL;
 	free(o);
 	op->done(op, c);
-}
-
-static enum rclass class_of_err(const struct err *e)
-{
-	return e->code == ERR_TEMP ? RC_RETRY : e->code == ERR_AUTH ? RC_AUTH : e->code == ERR_CORRUPT ? RC_CORRUPT : RC_FATAL;
 }
 
 /* Starts what an operation has to send. False: it is over (and freed). */
@@ -477,7 +481,10 @@ static bool hop_feed(struct http_remote *h, struct hop *o)
 		int rc;
 
 		err_release(&o->op->err);
-		rc = h->dialect->prepare(h, o, &x->req, &o->op->err);
+		rc = !o->begun && o->op->begin ? o->op->begin(o->op) : 0;
+		o->begun = true;
+		if (!rc)
+			rc = h->dialect->prepare(h, o, &x->req, &o->op->err);
 		if (rc) {
 			xfer_put(g, x);
 			if (rc > 0)

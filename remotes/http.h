@@ -11,7 +11,8 @@
  *  H5  Bodies are rewindable and sent with Content-Length; "Expect:" is off; redirects are never followed by libcurl.
  *  H6  A body reaches the sink only from a 200 or a 206 that begins at the byte asked for; a 200 to a ranged question
  *      restarts the sink. Every other body is kept in the answer, at most max_body bytes of it.
- *  H7  Messages hold neither query strings nor headers of a request.
+ *  H7  op->begin() runs before an operation's first exchange, op->commit() after its success; dialects call neither.
+ *  H8  Messages hold neither query strings nor headers of a request.
  */
 #ifndef REMOTES_HTTP_H
 #define REMOTES_HTTP_H
@@ -90,8 +91,7 @@ struct hop {
 	void *state;                    /* the dialect's, freed in end() */
 	/* engine's */
 	struct hop *next;
-	bool over;
-	enum rclass result;
+	bool begun;
 };
 /* One stream of pages. The dialect owns the meaning of marker; all strings belong to the engine. */
 struct listing {

@@ -36,8 +36,7 @@ struct remote_driver {
 	const char *schemes;            /* blank-separated: "webdav webdavs"; "" for plain paths */
 	int (*open)(struct remote **out, const struct remote_conf *c, struct err *e);
 };
-extern const struct remote_driver local_driver, mem_driver, s3_driver, azure_driver, gs_driver, ssh_driver, http_driver,
-	webdav_driver;
+extern const struct remote_driver local_driver, s3_driver, azure_driver, gs_driver, ssh_driver, http_driver, webdav_driver;
 
 /* A configured remote, wrapped in retry. */
 int  registry_open(struct remote **out, const struct config *cfg, const char *name, unsigned jobs, struct err *e);

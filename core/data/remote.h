@@ -36,6 +36,11 @@ struct rop {
 	/* GET: bytes from 'off' on go to sink(), in order; when sink_restart is called everything starts again at 0. */
 	int (*sink)(struct rop *r, const void *p, size_t n);    /* -1 stops the transfer; err says why */
 	int (*sink_restart)(struct rop *r);
+	/* In the thread that moves the bytes (a remote with workers calls them and sink there): before the first byte, at
+	 * every attempt; and after the last one of a success, to verify and publish. Either may be NULL; -1 with err set
+	 * fails the operation by the error's class. */
+	int (*begin)(struct rop *r);
+	int (*commit)(struct rop *r);
 	uint64_t off;
 	unsigned char md5[16];          /* PUT: with ROP_HAS_MD5, of the very bytes */
 	unsigned flags;
@@ -70,6 +75,7 @@ struct remote {                         /* first member of every implementation 
 	unsigned caps;
 	char *name;                     /* "origin" in the config, or NULL */
 	char *url;                      /* for people: without secrets */
+	bool names_only;                /* caller's: list() need not know sizes and may give UINT64_MAX */
 	bool verify;                    /* re-hash downloads: always done; kept for DVC's option */
 	/* Local directory remotes: absolute base, so that transfer may link instead of copying. NULL otherwise. */
 	const char *local_dir;
@@ -77,7 +83,9 @@ struct remote {                         /* first member of every implementation 
 static inline int remote_submit(struct remote *r, struct rop *op, struct err *e) { return r->ops->submit(r, op, e); }
 static inline int remote_run(struct remote *r, int ms, struct err *e) { return r->ops->run(r, ms, e); }
 static inline void remote_close(struct remote *r) { if (r) r->ops->close(r); }
-/* One operation, start to end. */
+/* A code of err as a class: ERR_TEMP retry, ERR_AUTH auth, ERR_CORRUPT corrupt, ERR_NOTFOUND absent, else fatal. */
+enum rclass rclass_of_err(const struct err *e);
+/* One operation, start to end; *e is set unless RC_OK, RC_EXISTS, RC_ABSENT. */
 enum rclass remote_do(struct remote *r, struct rop *op, struct err *e);
 int  remote_read_all(struct remote *r, const char *key, uint64_t max, struct str *out, struct err *e);
 int  remote_write_all(struct remote *r, const char *key, const void *p, size_t n, struct err *e);
