@@ -1,0 +1,263 @@
+#include "core/stage/index.h"
+
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/own.h"
+#include "core/repo/gitrepo.h"
+#include "core/repo/ignore.h"
+#include "core/repo/repo.h"
+#include "core/repo/srctree.h"
+#include "core/stage/dvcyaml.h"
+#include "core/stage/pointer.h"
+
+#pragma weak dvcyaml_load
+
+struct index *index_new(struct repo *r, struct srctree *t)
+{
+	struct index *x = xcalloc(1, sizeof(*x));
+
+	x->repo = r;
+	x->tree = t;
+	return x;
+}
+
+static void unmap(struct index *x)
+{
+	map_release(&x->outs_, NULL);
+	map_release(&x->files_, NULL);
+	x->outs_ = x->files_ = (struct map)MAP_INIT;
+	x->mapped_ = 0;
+}
+
+void index_git_ignore_changed(struct index *x)
+{
+	if (x->git_)
+		ignore_close(x->git_);
+	x->git_ = NULL;
+}
+
+bool index_git_ignored(struct index *x, const char *rel, bool is_dir)
+{
+	struct repo *r = x->repo;
+	autofree char *dir = NULL, *abs = NULL, *scm_rel = NULL;
+
+	if (r->no_scm || !r->scm_root)
+		return false;
+	if (!x->git_) {
+		dir = git_find_dir(r->scm_root);
+		if (!dir)
+			return false;
+		x->git_ = ignore_open_git(r->scm_root, dir);
+	}
+	abs = repo_abs(r, rel);
+	scm_rel = path_rel(abs, r->scm_root);
+	return ignore_is(x->git_, scm_rel, is_dir);
+}
+
+void index_free(struct index *x)
+{
+	if (!x)
+		return;
+	for (size_t i = 0; i < x->n; i++)
+		stage_free(x->v[i]);
+	free(x->v);
+	unmap(x);
+	index_git_ignore_changed(x);
+	free(x);
+}
+
+void index_add(struct index *x, struct stage *s)
+{
+	GROW(x->v, x->n, x->cap);
+	x->v[x->n++] = s;
+}
+
+struct stage *index_take(struct index *x, struct stage *s)
+{
+	for (size_t i = 0; i < x->n; i++) {
+		if (x->v[i] != s)
+			continue;
+		memmove(x->v + i, x->v + i + 1, (x->n - i - 1) * sizeof(*x->v));
+		x->n--;
+		unmap(x);
+		return s;
+	}
+	return NULL;
+}
+
+static int load_text(struct index *x, const char *rel, struct err *e)
+{
+	struct stage *s;
+
+	if (!str_ends(rel, ".dvc")) {
+		if (!dvcyaml_load)
+			return err_set(e, ERR_UNSUPPORTED, "'%s': pipelines cannot be read", rel);
+		return dvcyaml_load(x, rel, e);
+	}
+	if (pointer_load(&s, x->repo, x->tree, rel, e))
+		return -1;
+	index_add(x, s);
+	return 0;
+}
+
+/* Walk */
+
+struct loading {
+	struct index *x;
+	unsigned flags;
+	struct map outs;                /* directories not to be entered */
+	struct map old;                 /* file -> first stage loaded before */
+	struct stage **old_v;
+	size_t old_n;
+};
+
+/* Stages of a file that was loaded before keep their address: targets point to them. */
+static bool reuse(struct loading *l, const char *rel)
+{
+	if (!map_has(&l->old, rel))
+		return false;
+	for (size_t i = 0; i < l->old_n; i++) {
+		if (!l->old_v[i] || strcmp(l->old_v[i]->file, rel))
+			continue;
+		index_add(l->x, l->old_v[i]);
+		l->old_v[i] = NULL;
+	}
+	return true;
+}
+
+static void remember_outs(struct loading *l, size_t from)
+{
+	for (size_t i = from; i < l->x->n; i++)
+		for (size_t k = 0; k < l->x->v[i]->nouts; k++)
+			if (l->x->v[i]->outs[k]->path)
+				map_put(&l->outs, l->x->v[i]->outs[k]->path, l->x->v[i]->outs[k]);
+}
+
+static int on_file(const char *rel, void *data, struct err *e)
+{
+	struct loading *l = data;
+	autoerr struct err why = ERR_INIT;
+	size_t from = l->x->n;
+
+	if (!reuse(l, rel) && load_text(l->x, rel, &why)) {
+		while (l->x->n > from)
+			stage_free(l->x->v[--l->x->n]);
+		if (l->flags & INDEX_SKIP_BROKEN)
+			return 0;
+		err_move(e, &why);
+		return -1;
+	}
+	remember_outs(l, from);
+	return 0;
+}
+
+static bool is_out_dir(const char *rel_dir, void *data)
+{
+	struct loading *l = data;
+
+	return map_has(&l->outs, rel_dir);
+}
+
+int index_load_rest(struct index *x, unsigned flags, struct err *e)
+{
+	struct loading l = { x, flags, MAP_INIT, MAP_INIT, x->v, x->n };
+	int rc;
+
+	if (x->whole)
+		return 0;
+	for (size_t i = 0; i < l.old_n; i++)
+		map_put(&l.old, l.old_v[i]->file, l.old_v[i]);
+	x->v = NULL;
+	x->n = x->cap = 0;
+	rc = srctree_find_stages(x->tree, "", on_file, is_out_dir, &l, e);
+	/* named, but not met by the walk (git-ignored, below an output): they stay, last */
+	for (size_t i = 0; i < l.old_n; i++)
+		if (l.old_v[i])
+			index_add(x, l.old_v[i]);
+	free(l.old_v);
+	map_release(&l.outs, NULL);
+	map_release(&l.old, NULL);
+	unmap(x);
+	x->whole = !rc;
+	return rc;
+}
+
+int index_load(struct index **out, struct repo *r, struct srctree *t, unsigned flags, struct err *e)
+{
+	struct index *x = index_new(r, t);
+
+	if (index_load_rest(x, flags, e)) {
+		index_free(x);
+		return -1;
+	}
+	*out = x;
+	return 0;
+}
+
+/* Lookup */
+
+static void map_all(const struct index *cx)
+{
+	struct index *x = (struct index *)cx;   /* only the lookup tables change */
+
+	if (x->mapped_ == x->n + 1)
+		return;
+	unmap(x);
+	for (size_t i = 0; i < x->n; i++) {
+		struct stage *s = x->v[i];
+
+		if (!map_has(&x->files_, s->file))
+			map_put(&x->files_, s->file, (void *)(uintptr_t)(i + 1));
+		for (size_t k = 0; k < s->nouts; k++)
+			if (s->outs[k]->path && !map_has(&x->outs_, s->outs[k]->path))
+				map_put(&x->outs_, s->outs[k]->path, s->outs[k]);
+	}
+	x->mapped_ = x->n + 1;
+}
+
+struct item *index_out_at(const struct index *x, const char *rel)
+{
+	map_all(x);
+	return map_get(&x->outs_, rel);
+}
+
+struct item *index_out_of(const struct index *x, const char *rel)
+{
+	autofree char *path = xstrdup(rel);
+	struct item *i;
+
+	map_all(x);
+	for (;;) {
+		char *slash;
+
+		i = map_get(&x->outs_, path);
+		if (i || !*path)
+			return i;
+		slash = strrchr(path, '/');
+		*(slash ? slash : path) = 0;
+	}
+}
+
+struct stage *index_stage(const struct index *x, const char *file, const char *name)
+{
+	size_t i;
+
+	map_all(x);
+	i = (size_t)(uintptr_t)map_get(&x->files_, file);
+	if (!i)
+		return NULL;
+	for (i--; i < x->n; i++) {
+		struct stage *s = x->v[i];
+
+		if (!strcmp(s->file, file) && (!name || !s->name || !strcmp(s->name, name)))
+			return s;
+	}
+	return NULL;
+}
+
+int index_load_file(struct index *x, const char *rel, struct err *e)
+{
+	if (index_stage(x, rel, NULL))
+		return 0;
+	return load_text(x, rel, e);
+}
