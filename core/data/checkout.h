@@ -22,8 +22,12 @@ struct checkout_result {
 	uint64_t files_added, files_modified, files_deleted;    /* for the summary line */
 };
 void checkout_result_release(struct checkout_result *r);
+/* No names: everything, and what we once linked and nothing claims any more goes first ('deleted').
+ * 0 also when objects were missing: then 'failed' is not empty, and the command reports checkout_error(). */
 int  checkout_targets(struct project *p, const struct strvec *names, const struct checkout_opts *o,
 		      struct checkout_result *r, struct err *e);
+/* DVC's report of r->failed; always -1, exit 255. Paths are shown relative to the user's directory. */
+int  checkout_error(struct project *p, const struct checkout_result *r, struct err *e);
 /* One output (or the part of it named by 'inside'), for pull, repro and run-cache restores. */
 int  checkout_out(struct project *p, struct item *out, const char *inside, const struct checkout_opts *o,
 		  struct checkout_result *r, struct err *e);

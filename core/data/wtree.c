@@ -54,7 +54,7 @@ static bool skip_entry(const char *rel, bool is_dir, void *data)
 		s->has_ignore_file = true;
 	full = *s->rel ? path_join(s->rel, rel) : xstrdup(rel);
 	pthread_mutex_lock(&s->mu);
-	skip = s->ignore && ignore_is(s->ignore, full, is_dir);
+	skip = s->ignore && *full != '/' && ignore_is(s->ignore, full, is_dir);
 	if (!skip && is_dir)
 		strvec_push(s->dirs, rel);
 	if (!skip && !is_dir && s->abs && is_broken_link(s->abs, rel)) {
@@ -218,8 +218,15 @@ int wtree_exists(struct project *p, const char *rel, bool *out, struct err *e)
 	}
 	if (repo_ignore(p->repo, &ignore, e))
 		return -1;
-	*out = !ignore || !ignore_is(ignore, rel, S_ISDIR(st.st_mode));
+	*out = *rel == '/' || !ignore || !ignore_is(ignore, rel, S_ISDIR(st.st_mode));
 	return 0;
+}
+
+static bool is_there(const char *abs)
+{
+	struct stat st;
+
+	return !stat(abs, &st);
 }
 
 int wtree_read(struct project *p, const char *rel, bool legacy, unsigned want, struct wtree *out, struct err *e)
@@ -231,8 +238,11 @@ int wtree_read(struct project *p, const char *rel, bool legacy, unsigned want, s
 	w.p = p;
 	w.legacy = legacy;
 	w.abs = repo_abs(p->repo, rel);
-	if (wtree_exists(p, rel, &w.present, e))
+	if (want & WTREE_DEPENDENCY)
+		w.present = is_there(w.abs);
+	else if (wtree_exists(p, rel, &w.present, e))
 		goto undo;
+	want &= ~(unsigned)WTREE_DEPENDENCY;
 	if (!w.present || stat(w.abs, &w.st)) {
 		w.present = false;
 		*out = w;

@@ -43,7 +43,9 @@ struct wtree {
 enum {
 	WTREE_ID = 1,                   /* the id of the whole is wanted */
 	WTREE_IDS = 2,                  /* every member's id as well */
+	WTREE_DEPENDENCY = 4,           /* the path itself may be ignored (DVC's rule for dependencies) */
 };
+/* rel: root-relative; an absolute path for what lies outside (no ignore rules there). */
 int  wtree_read(struct project *p, const char *rel, bool legacy, unsigned want, struct wtree *out, struct err *e);
 /* Fills the members' ids when only WTREE_ID was asked for. */
 int  wtree_ids(struct wtree *w, struct err *e);

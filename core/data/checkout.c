@@ -1,0 +1,601 @@
+#include "core/data/checkout.h"
+
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/notice.h"
+#include "core/base/own.h"
+#include "core/base/proc.h"
+#include "core/base/progress.h"
+#include "core/cache/ingest.h"
+#include "core/cache/store.h"
+#include "core/data/beneath.h"
+#include "core/data/dindex.h"
+#include "core/data/links.h"
+#include "core/data/project.h"
+#include "core/data/wtree.h"
+#include "core/repo/repo.h"
+#include "core/stage/index.h"
+#include "core/stage/stage.h"
+
+/* What has to happen, as lists of entries of the two indexes. */
+struct entries { const struct dentry **v; size_t n, cap; };
+struct plan {
+	struct project *p;
+	const struct checkout_opts *o;
+	const struct dselection *sel;
+	struct dindex *old, *now;
+	struct dchanges changes;
+	struct entries files_delete, dirs_delete, files_create, dirs_create, files_exec;
+	const struct item **failed;     /* outputs that could not be made whole */
+	size_t nfailed, capfailed;
+	size_t nunreadable;             /* the first of them: their manifest is not to be had */
+	struct beneath below;
+};
+
+void checkout_result_release(struct checkout_result *r)
+{
+	strvec_release(&r->added);
+	strvec_release(&r->modified);
+	strvec_release(&r->deleted);
+	strvec_release(&r->failed);
+}
+
+static void push(struct entries *l, const struct dentry *d)
+{
+	GROW(l->v, l->n, l->cap);
+	l->v[l->n++] = d;
+}
+
+/* 1-based; 0: it did not. */
+static size_t failed_at(const struct plan *pl, const struct item *out)
+{
+	for (size_t i = pl->nfailed; i-- > 0;)
+		if (pl->failed[i] == out)
+			return i + 1;
+	return 0;
+}
+
+static bool has_failed(const struct plan *pl, const struct item *out)
+{
+	return failed_at(pl, out) > 0;
+}
+
+static void fail_out(struct plan *pl, const struct item *out)
+{
+	if (!out || has_failed(pl, out))
+		return;
+	GROW(pl->failed, pl->nfailed, pl->capfailed);
+	pl->failed[pl->nfailed++] = out;
+}
+
+/* Every directory holds a file, directly or below: then a manifest can say all there is. */
+static bool dirs_implied(const struct wtree *w)
+{
+	for (size_t i = 0; i < w->dirs.n; i++) {
+		autofree char *prefix = xasprintf("%s/", w->dirs.v[i]);
+		size_t lo = 0, hi = w->walk.n;
+
+		while (lo < hi) {
+			size_t mid = lo + (hi - lo) / 2;
+
+			if (strcmp(w->walk.f[mid].path, prefix) < 0)
+				lo = mid + 1;
+			else
+				hi = mid;
+		}
+		if (lo == w->walk.n || !str_starts(w->walk.f[lo].path, prefix))
+			return false;
+	}
+	return true;
+}
+
+/* True when the output is exactly what is recorded: nothing to compare, no manifest to read. */
+static bool is_whole(const struct dselect *s, const struct wtree *w)
+{
+	struct oid id;
+	bool legacy, is_dir;
+
+	if (!s->whole || !w->present || !w->has_id || !declared_id(s->out, &id, &legacy, &is_dir))
+		return false;
+	if (is_dir != w->is_dir || !oid_eq(&id, &w->id))
+		return false;
+	if (!is_dir)
+		return w->has_exec == s->out->meta.isexec;
+	return !w->has_exec && !w->broken.n && dirs_implied(w);
+}
+
+static int read_sides(struct plan *pl, struct err *e)
+{
+	for (size_t i = 0; i < pl->sel->n; i++) {
+		const struct dselect *s = &pl->sel->v[i];
+		autowtree w = WTREE_INIT;
+		struct oid id;
+		bool legacy, is_dir;
+
+		declared_id(s->out, &id, &legacy, &is_dir);
+		if (proc_check(e) || wtree_read(pl->p, s->key, legacy, WTREE_ID, &w, e))
+			return -1;
+		if (!pl->o->relink && is_whole(s, &w))
+			continue;
+		if (dindex_add_declared(pl->now, s, 0, e))
+			return -1;
+		if (dindex_add_reading(pl->old, s, &w, 0, e))
+			return -1;
+	}
+	dindex_sort(pl->old);
+	dindex_sort(pl->now);
+	return 0;
+}
+
+static void plan_create(struct plan *pl, const struct dentry *d)
+{
+	push(d->is_dir ? &pl->dirs_create : &pl->files_create, d);
+}
+
+static void plan_delete(struct plan *pl, const struct dentry *d)
+{
+	push(d->is_dir ? &pl->dirs_delete : &pl->files_delete, d);
+}
+
+/* False: the change is none for DVC, and is not reported. */
+static bool plan_modify(struct plan *pl, const struct dchange *c)
+{
+	const struct dentry *old = c->old, *now = c->now;
+	bool content = old->has_id != now->has_id || old->legacy != now->legacy ||
+		(old->has_id && !oid_eq(&old->id, &now->id)) || old->is_dir != now->is_dir || old->broken;
+
+	if (content) {
+		if (old->is_dir && now->is_dir)
+			return false;
+		plan_delete(pl, old);
+		plan_create(pl, now);
+		return true;
+	}
+	if (old->is_exec != now->is_exec && !now->is_dir) {
+		if (now->is_exec)
+			push(&pl->files_exec, now);
+		return true;
+	}
+	return false;
+}
+
+/* Below a directory whose manifest is not to be had nothing is judged: the names there may be all that is left of it. */
+static bool is_unjudged(const struct plan *pl, const struct dchange *c)
+{
+	const struct item *out = c->old ? c->old->out : c->now->out;
+
+	return (c->now && c->now->unknown) || (out && has_failed(pl, out));
+}
+
+static void make_plan(struct plan *pl)
+{
+	struct dchanges all = { 0 };
+
+	for (size_t i = 0; i < pl->now->n; i++)
+		if (pl->now->v[i].unknown)
+			fail_out(pl, pl->now->v[i].out);
+	pl->nunreadable = pl->nfailed;
+
+	dindex_diff(pl->old, pl->now, DDIFF_EXEC | (pl->o->relink ? DDIFF_SAME : 0), &all);
+	for (size_t i = 0; i < all.n; i++) {
+		struct dchange *c = &all.v[i];
+		bool told = true;
+
+		if (is_unjudged(pl, c))
+			continue;
+		if (c->type == DCHANGE_ADD)
+			plan_create(pl, c->now);
+		else if (c->type == DCHANGE_DELETE)
+			plan_delete(pl, c->old);
+		else if (c->type == DCHANGE_MODIFY)
+			told = plan_modify(pl, c);
+		else if (!c->old->is_dir) {
+			push(&pl->files_delete, c->old);
+			push(&pl->files_create, c->now);
+		}
+		if (told && c->type != DCHANGE_SAME) {
+			GROW(pl->changes.v, pl->changes.n, pl->changes.cap);
+			pl->changes.v[pl->changes.n++] = *c;
+		}
+	}
+	dchanges_release(&all);
+}
+
+static int is_cached(struct project *p, const struct oid *id, bool legacy, struct err *e)
+{
+	struct store *s;
+
+	return project_cache(p, legacy, &s, e) ? -1 : store_has(s, id, NULL, e);
+}
+
+/* C1: every content that would go away must be in the cache. */
+static int check_unsaved(struct plan *pl, struct err *e)
+{
+	autostr struct str list = STR_INIT;
+
+	for (size_t i = 0; i < pl->files_delete.n; i++) {
+		const struct dentry *d = pl->files_delete.v[i];
+		autofree char *abs = NULL;
+		int has;
+
+		if (!d->has_id)
+			continue;
+		has = is_cached(pl->p, &d->id, d->legacy, e);
+		if (has < 0)
+			return -1;
+		if (has)
+			continue;
+		abs = repo_abs(pl->p->repo, d->key);
+		str_addf(&list, "\n%s", abs);
+	}
+	if (!list.len)
+		return 0;
+	return err_set(e, ERR_FAIL, "Can't remove the following unsaved files without confirmation. "
+		       "Use `--force` to force.%s", list.buf);
+}
+
+static struct seen seen_of(struct plan *pl, const struct dentry *d)
+{
+	struct seen s = { 0 };
+
+	if (d->file)
+		return (struct seen){ d->file->ino, d->file->size, d->file->mtime_ns, d->file->is_link };
+	for (size_t i = 0; i < pl->old->nseen; i++) {
+		const struct wtree *w = pl->old->seen[i];
+		autofree char *abs = repo_abs(pl->p->repo, d->key);
+
+		if (w->abs && !strcmp(w->abs, abs))
+			s = (struct seen){ w->st.st_ino, (uint64_t)w->st.st_size,
+					   w->st.st_mtim.tv_sec * 1000000000ll + w->st.st_mtim.tv_nsec,
+					   w->is_link };
+	}
+	if (d->broken)
+		s.is_link = true;
+	return s;
+}
+
+/* A file that stays a file is replaced by rename later (C3); it must still be the one that was read. */
+static int delete_files(struct plan *pl, struct err *e)
+{
+	for (size_t i = 0; i < pl->files_delete.n; i++) {
+		const struct dentry *d = pl->files_delete.v[i];
+		const struct dentry *next = dindex_find(pl->now, d->key);
+		struct seen s = seen_of(pl, d);
+		int rc;
+
+		/* What nothing is recorded for is not exchanged for nothing. */
+		if (next && !next->is_dir)
+			rc = beneath_check(&pl->below, d->key, &s, e) < 0 ? -1 : 0;
+		else
+			rc = beneath_unlink(&pl->below, d->key, &s, e);
+		if (rc)
+			return -1;
+	}
+	for (size_t i = pl->dirs_delete.n; i-- > 0;)
+		beneath_rmdir(&pl->below, pl->dirs_delete.v[i]->key);
+	return 0;
+}
+
+static int make_dirs(struct plan *pl, struct err *e)
+{
+	for (size_t i = 0; i < pl->dirs_create.n; i++) {
+		const struct dentry *d = pl->dirs_create.v[i];
+		const struct dentry *next = dindex_find(pl->now, d->key);
+
+		/* Those with members appear with their first member. */
+		if ((next + 1 < pl->now->v + pl->now->n && path_is_inside(next[1].key, d->key)))
+			continue;
+		if (beneath_mkdir(&pl->below, d->key, e))
+			return -1;
+	}
+	return 0;
+}
+
+static int place_files(struct plan *pl, bool legacy, struct err *e)
+{
+	struct place *v = xcalloc(pl->files_create.n + 1, sizeof(*v));
+	const struct dentry **of = xcalloc(pl->files_create.n + 1, sizeof(*of));
+	struct progress pg = { 0 };
+	struct ingest in;
+	size_t n = 0, missing = 0;
+	int rc = -1;
+
+	for (size_t i = 0; i < pl->files_create.n; i++) {
+		const struct dentry *d = pl->files_create.v[i];
+		const struct dentry *was = dindex_find(pl->old, d->key);
+
+		if (!d->has_id || d->legacy != legacy)
+			continue;
+		of[n] = d;
+		v[n++] = (struct place){ .rel = d->key, .id = d->id, .replace = was && !was->is_dir,
+					 .isexec = d->is_exec };
+	}
+	if (!n) {
+		rc = 0;
+		goto undo;
+	}
+	if (project_ingest(pl->p, legacy, &in, e))
+		goto undo;
+	progress_begin(&pg, "checking out", n, 0);
+	in.progress = &pg;
+	rc = ingest_place(&in, pl->p->repo->root, v, n, &missing, e);
+	progress_end(&pg);
+	for (size_t i = 0; !rc && missing && i < n; i++)
+		if (!v[i].done)
+			fail_out(pl, of[i]->out);
+undo:
+	free(v);
+	free(of);
+	return rc;
+}
+
+static int apply(struct plan *pl, struct err *e)
+{
+	if (delete_files(pl, e) || make_dirs(pl, e))
+		return -1;
+	for (size_t i = 0; i < pl->files_create.n; i++) {
+		const struct dentry *d = pl->files_create.v[i];
+
+		if (!d->has_id) {
+			autofree char *abs = repo_abs(pl->p->repo, d->key);
+
+			notice(NOTICE_WARN, "No file hash info found for '%s'. It won't be created.", abs);
+			fail_out(pl, d->out);
+		}
+	}
+	if (place_files(pl, false, e) || place_files(pl, true, e))
+		return -1;
+	for (size_t i = 0; i < pl->files_exec.n; i++)
+		if (beneath_set_exec(&pl->below, pl->files_exec.v[i]->key, e))
+			return -1;
+	return 0;
+}
+
+/* DVC leaves no half output behind. Neither do we, but what is nowhere else stays and is named. */
+static int drop_partial(struct plan *pl, const struct dselect *s, struct err *e)
+{
+	autowtree w = WTREE_INIT;
+	struct oid id;
+	bool legacy, is_dir;
+	size_t kept = 0;
+
+	declared_id(s->out, &id, &legacy, &is_dir);
+	if (wtree_read(pl->p, s->key, legacy, WTREE_IDS, &w, e))
+		return -1;
+	for (size_t i = 0; w.present && i < (w.is_dir ? w.walk.n : 1); i++) {
+		const struct walk_file *f = w.is_dir ? &w.walk.f[i] : NULL;
+		autofree char *key = f ? path_join(s->key, f->path) : xstrdup(s->key);
+		struct seen seen = f ? (struct seen){ f->ino, f->size, f->mtime_ns, f->is_link } :
+			(struct seen){ w.st.st_ino, (uint64_t)w.st.st_size,
+				       w.st.st_mtim.tv_sec * 1000000000ll + w.st.st_mtim.tv_nsec, w.is_link };
+		int has = is_cached(pl->p, f ? &f->id : &w.id, legacy, e);
+
+		if (has < 0)
+			return -1;
+		if (!has) {
+			kept++;
+			notice(NOTICE_WARN, "'%s' is kept: its content is not in the cache.", key);
+		} else if (beneath_unlink(&pl->below, key, &seen, e)) {
+			return -1;
+		}
+	}
+	for (size_t i = w.dirs.n; i-- > 0;) {
+		autofree char *key = path_join(s->key, w.dirs.v[i]);
+
+		beneath_rmdir(&pl->below, key);
+	}
+	if (w.present && w.is_dir && !kept)
+		beneath_rmdir(&pl->below, s->key);
+	return 0;
+}
+
+/* ---- what is told about it ---- */
+
+struct told { const struct item *out; enum dchange_type type; bool any; uint64_t count[3]; };
+
+static int told_slot(enum dchange_type t)
+{
+	return t == DCHANGE_ADD ? 0 : t == DCHANGE_DELETE ? 2 : 1;
+}
+
+static int by_out(const void *a, const void *b)
+{
+	const struct told *x = a, *y = b;
+
+	return strcmp(x->out->path, y->out->path);
+}
+
+static struct told *told_for(struct told *t, size_t n, const char *key)
+{
+	autofree char *up = xstrdup(key);
+
+	for (;;) {
+		size_t lo = 0, hi = n;
+		char *slash;
+
+		while (lo < hi) {
+			size_t mid = lo + (hi - lo) / 2;
+			int c = strcmp(t[mid].out->path, up);
+
+			if (!c)
+				return &t[mid];
+			if (c < 0)
+				lo = mid + 1;
+			else
+				hi = mid;
+		}
+		slash = strrchr(up, '/');
+		if (!slash)
+			return NULL;
+		*slash = '\0';
+	}
+}
+
+static void tell_out(struct plan *pl, const struct told *t, struct checkout_result *r)
+{
+	struct strvec *list = t->type == DCHANGE_ADD ? &r->added : t->type == DCHANGE_DELETE ? &r->deleted : &r->modified;
+	autofree char *abs = repo_abs(pl->p->repo, t->out->path);
+
+	links_save(pl->p, t->out->path);
+	r->files_added += t->count[0];
+	r->files_modified += t->count[1];
+	r->files_deleted += t->count[2];
+	strvec_pushf(list, "%s%s", t->out->path, fs_is_dir(abs) ? "/" : "");
+}
+
+static int tell(struct plan *pl, struct checkout_result *r, struct err *e)
+{
+	struct told *t = xcalloc(pl->sel->n + 1, sizeof(*t));
+	int rc = 0;
+
+	for (size_t i = 0; i < pl->sel->n; i++)
+		t[i].out = pl->sel->v[i].out;
+	qsort(t, pl->sel->n, sizeof(*t), by_out);
+	for (size_t i = 0; i < pl->changes.n; i++) {
+		const struct dchange *c = &pl->changes.v[i];
+		const char *key = dchange_key(c);
+		struct told *g = told_for(t, pl->sel->n, key);
+
+		if (!g)
+			continue;
+		if (!c->now || !c->now->is_dir)
+			g->count[told_slot(c->type)]++;
+		if (!strcmp(key, g->out->path))
+			g->type = c->type;
+		else if (!g->any)
+			g->type = DCHANGE_MODIFY;
+		g->any = true;
+	}
+	for (size_t i = 0; i < pl->sel->n; i++)
+		if (t[i].any && !has_failed(pl, t[i].out))
+			tell_out(pl, &t[i], r);
+	for (size_t i = 0; !rc && i < pl->sel->n; i++)
+		if (failed_at(pl, pl->sel->v[i].out) > pl->nunreadable)
+			rc = drop_partial(pl, &pl->sel->v[i], e);
+	for (size_t i = 0; !pl->o->allow_missing && i < pl->nfailed; i++)
+		strvec_push(&r->failed, pl->failed[i]->path);
+	free(t);
+	return rc;
+}
+
+static void plan_release(struct plan *pl)
+{
+	dindex_free(pl->old);
+	dindex_free(pl->now);
+	dchanges_release(&pl->changes);
+	free(pl->files_delete.v);
+	free(pl->dirs_delete.v);
+	free(pl->files_create.v);
+	free(pl->dirs_create.v);
+	free(pl->files_exec.v);
+	free(pl->failed);
+	beneath_close(&pl->below);
+}
+
+static int checkout_selection(struct project *p, const struct dselection *sel, const struct checkout_opts *o,
+			      struct checkout_result *r, struct err *e)
+{
+	struct plan pl = { .p = p, .o = o, .sel = sel, .below = { -1, -1, NULL } };
+	int rc = -1;
+
+	pl.old = dindex_new(p);
+	pl.now = dindex_new(p);
+	if (read_sides(&pl, e))
+		goto undo;
+	make_plan(&pl);
+	if (!o->force && check_unsaved(&pl, e))
+		goto undo;
+	if (beneath_open(&pl.below, p->repo->root, e) || apply(&pl, e) || tell(&pl, r, e))
+		goto undo;
+	strvec_sort(&r->failed);
+	rc = 0;
+undo:
+	plan_release(&pl);
+	return rc;
+}
+
+static int remove_unused(struct project *p, struct index *x, struct checkout_result *r, struct err *e)
+{
+	autostrvec struct strvec used = STRVEC_INIT;
+	int rc;
+
+	for (size_t i = 0; i < x->n; i++)
+		for (size_t k = 0; k < x->v[i]->nouts; k++)
+			if (x->v[i]->outs[k]->path)
+				strvec_push(&used, x->v[i]->outs[k]->path);
+	strvec_sort(&used);
+	rc = links_remove_unused(p, &used, &r->deleted, e);
+	r->files_deleted += r->deleted.n;
+	return rc;
+}
+
+static int resolve(struct project *p, const struct strvec *names, const struct checkout_opts *o,
+		   struct index **x, struct targets *t, struct err *e)
+{
+	unsigned flags = (o->recursive ? TARGET_RECURSIVE : 0) | (o->with_deps ? TARGET_WITH_DEPS : 0) |
+		(o->glob ? TARGET_GLOB : 0);
+
+	if (project_index(p, x, e))
+		return -1;
+	for (size_t i = 0; names && i < names->n; i++) {
+		autostrvec struct strvec one = STRVEC_INIT;
+		struct targets got = { 0 };
+
+		strvec_push(&one, names->v[i]);
+		if (index_targets(*x, &one, flags, &got, e)) {
+			if (e->code == ERR_NOTFOUND)
+				err_in(e, "Did you mean `git checkout %s`?", names->v[i]);
+			return -1;
+		}
+		for (size_t k = 0; k < got.n; k++) {
+			GROW(t->v, t->n, t->cap);
+			t->v[t->n++] = got.v[k];
+		}
+		free(got.v);    /* the rows moved */
+	}
+	return 0;
+}
+
+int checkout_targets(struct project *p, const struct strvec *names, const struct checkout_opts *o,
+		     struct checkout_result *r, struct err *e)
+{
+	struct dselection sel = { 0 };
+	struct targets t = { 0 };
+	bool all = !names || !names->n;
+	struct index *x = NULL;
+	int rc = -1;
+
+	if (resolve(p, names, o, &x, &t, e) || (all && remove_unused(p, x, r, e)))
+		goto undo;
+	dselect_targets(&sel, x, all ? NULL : &t);
+	rc = checkout_selection(p, &sel, o, r, e);
+undo:
+	dselection_release(&sel);
+	targets_release(&t);
+	return rc;
+}
+
+int checkout_out(struct project *p, struct item *out, const char *inside, const struct checkout_opts *o,
+		 struct checkout_result *r, struct err *e)
+{
+	struct dselection sel = { 0 };
+	int rc;
+
+	dselect_out(&sel, out, inside);
+	rc = checkout_selection(p, &sel, o, r, e);
+	dselection_release(&sel);
+	return rc;
+}
+
+int checkout_error(struct project *p, const struct checkout_result *r, struct err *e)
+{
+	autostr struct str list = STR_INIT;
+
+	for (size_t i = 0; i < r->failed.n; i++) {
+		autofree char *shown = repo_show(p->repo, r->failed.v[i]);
+
+		str_addf(&list, "%s\n", shown);
+	}
+	return err_set(e, ERR_FAIL, "Checkout failed for following targets:\n%sIs your cache up to date?\n"
+		       "<https://error.dvc.org/missing-files>", str_cstr(&list));
+}

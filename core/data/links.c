@@ -1,0 +1,183 @@
+#include "core/data/links.h"
+
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/hash.h"
+#include "core/base/notice.h"
+#include "core/base/own.h"
+#include "core/cache/state.h"
+#include "core/cache/store.h"
+#include "core/data/beneath.h"
+#include "core/data/project.h"
+#include "core/data/wtree.h"
+#include "core/repo/repo.h"
+
+#define FACT_KIND "link"
+
+struct fact { uint64_t ino; unsigned char print[16]; };
+
+static void describe(const struct wtree *w, struct fact *f)
+{
+	struct md5 m;
+
+	memset(f, 0, sizeof(*f));
+	f->ino = w->st.st_ino;
+	md5_init(&m);
+	if (!w->is_dir) {
+		int64_t n[3] = { w->st.st_size, w->st.st_mtim.tv_sec, w->st.st_mtim.tv_nsec };
+
+		md5_update(&m, n, sizeof(n));
+	}
+	for (size_t i = 0; i < w->walk.n; i++) {
+		const struct walk_file *g = &w->walk.f[i];
+
+		md5_update(&m, g->path, strlen(g->path) + 1);
+		md5_update(&m, &g->size, sizeof(g->size));
+		md5_update(&m, &g->mtime_ns, sizeof(g->mtime_ns));
+	}
+	md5_final(&m, f->print);
+}
+
+void links_save(struct project *p, const char *rel)
+{
+	autoerr struct err none = ERR_INIT;
+	autowtree w = WTREE_INIT;
+	struct state *s = project_state(p);
+	struct fact f;
+
+	if (!s || wtree_read(p, rel, false, 0, &w, &none) || !w.present)
+		return;
+	describe(&w, &f);
+	state_put_fact(s, FACT_KIND, rel, &f, sizeof(f));
+}
+
+struct candidate { struct strvec *names; const struct strvec *used; };
+
+static bool is_used(const struct strvec *used, const char *key)
+{
+	size_t lo = 0, hi = used->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int c = strcmp(used->v[mid], key);
+
+		if (!c)
+			return true;
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
+static int collect(const char *key, const void *value UNUSED, size_t size, void *data)
+{
+	struct candidate *c = data;
+
+	if (size == sizeof(struct fact) && !is_used(c->used, key))
+		strvec_push(c->names, key);
+	return 0;
+}
+
+/* L1: nothing goes that could not be brought back. */
+static int all_cached(struct project *p, struct wtree *w, bool *yes, struct err *e)
+{
+	struct store *store;
+	int has;
+
+	*yes = false;
+	if (project_cache(p, false, &store, e) || wtree_ids(w, e))
+		return -1;
+	if (!w->is_dir) {
+		has = store_has(store, &w->id, NULL, e);
+		*yes = has > 0;
+		return has < 0 ? -1 : 0;
+	}
+	for (size_t i = 0; i < w->walk.n; i++) {
+		has = store_has(store, &w->walk.f[i].id, NULL, e);
+		if (has <= 0)
+			return has;
+	}
+	*yes = true;
+	return 0;
+}
+
+static int remove_reading(struct project *p, const char *rel, struct wtree *w, struct err *e)
+{
+	struct beneath b;
+	int rc = -1;
+
+	if (beneath_open(&b, p->repo->root, e))
+		return -1;
+	if (!w->is_dir) {
+		struct seen s = { w->st.st_ino, (uint64_t)w->st.st_size,
+				  w->st.st_mtim.tv_sec * 1000000000ll + w->st.st_mtim.tv_nsec, w->is_link };
+
+		rc = beneath_unlink(&b, rel, &s, e);
+		goto undo;
+	}
+	for (size_t i = 0; i < w->walk.n; i++) {
+		const struct walk_file *f = &w->walk.f[i];
+		struct seen s = { f->ino, f->size, f->mtime_ns, f->is_link };
+		autofree char *key = path_join(rel, f->path);
+
+		if (beneath_unlink(&b, key, &s, e))
+			goto undo;
+	}
+	for (size_t i = w->dirs.n; i-- > 0;) {
+		autofree char *key = path_join(rel, w->dirs.v[i]);
+
+		beneath_rmdir(&b, key);
+	}
+	beneath_rmdir(&b, rel);
+	rc = 0;
+undo:
+	beneath_close(&b);
+	return rc;
+}
+
+static int consider(struct project *p, const char *rel, struct strvec *removed, struct err *e)
+{
+	struct state *s = project_state(p);
+	autowtree w = WTREE_INIT;
+	struct fact then, now;
+	bool cached;
+
+	if (!path_is_safe(rel) || !state_get_fact(s, FACT_KIND, rel, &then, sizeof(then)))
+		return 0;
+	if (wtree_read(p, rel, false, WTREE_ID, &w, e))
+		return -1;
+	if (!w.present)
+		return 0;
+	describe(&w, &now);
+	if (memcmp(&then, &now, sizeof(now)))
+		return 0;
+	if (all_cached(p, &w, &cached, e))
+		return -1;
+	if (!cached) {
+		notice(NOTICE_WARN, "'%s' is no longer tracked, but its content is not in the cache: it is kept.", rel);
+		return 0;
+	}
+	if (remove_reading(p, rel, &w, e))
+		return err_in(e, "cannot remove '%s', which nothing tracks any more", rel);
+	strvec_pushf(removed, "%s%s", rel, w.is_dir ? "/" : "");
+	state_put_fact(s, FACT_KIND, rel, NULL, 0);
+	return 0;
+}
+
+int links_remove_unused(struct project *p, const struct strvec *used, struct strvec *removed, struct err *e)
+{
+	autostrvec struct strvec names = STRVEC_INIT;
+	struct candidate c = { &names, used };
+	struct state *s = project_state(p);
+
+	if (!s)
+		return 0;
+	state_each_fact(s, FACT_KIND, collect, &c);
+	strvec_sort(&names);
+	for (size_t i = 0; i < names.n; i++)
+		if (consider(p, names.v[i], removed, e))
+			return -1;
+	return 0;
+}
