@@ -28,7 +28,7 @@ struct project {
 	struct index *index_;
 	enum link_kind types[4];        /* cache.type */
 	size_t ntypes;
-	bool types_read;
+	bool types_read, state_failed;
 };
 
 struct project *project_new(struct repo *r);
@@ -39,8 +39,10 @@ struct state *project_state(struct project *p);         /* NULL when it cannot b
 struct pool *project_pool(struct project *p);
 int  project_workspace(struct project *p, struct srctree **out, struct err *e);
 int  project_index(struct project *p, struct index **out, struct err *e);       /* of the work tree, loaded whole, once */
+int  project_index_some(struct project *p, struct index **out, struct err *e);  /* the same, with what was asked for only */
 void project_index_drop(struct project *p);             /* after stage files were written */
 int  project_ingest(struct project *p, bool legacy, struct ingest *out, struct err *e); /* filled from all the above */
+void project_types(struct project *p, const enum link_kind **types, size_t *n);  /* cache.type, in order */
 char *project_cache_dir(struct project *p);             /* absolute */
 
 #endif
