@@ -1,0 +1,406 @@
+#include "core/stage/template.h"
+
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/map.h"
+#include "core/base/node.h"
+#include "core/base/notice.h"
+#include "core/base/own.h"
+#include "core/base/str.h"
+#include "core/stage/template_priv.h"
+
+#define GROUP_MAX 1000000
+
+/* Puts DVC's preamble in front of the failure just met; the class of failure decides between a blank and a newline. */
+static int fail_in(struct tmpl *t, struct err *e, const char *what)
+{
+	autofree char *msg = take(e->msg);
+	bool line = t->fail == TMPL_FAIL_PARSE || t->fail == TMPL_FAIL_MERGE || t->fail == TMPL_FAIL_LOADED;
+
+	if (t->fail == TMPL_FAIL_RAW) {
+		e->msg = take(msg);
+		return -1;
+	}
+	return err_set(e, ERR_PARSE, "failed to parse %s in '%s':%c%s", what, t->show, line ? '\n' : ' ', msg);
+}
+
+static int fail_at(struct tmpl *t, struct err *e, const char *name, const char *key)
+{
+	autofree char *what = xasprintf("'stages.%s.%s'", name, key);
+
+	return fail_in(t, e, what);
+}
+
+static int refuse_interpolation(struct tmpl *t, const struct node *vars, const char *where, struct err *e)
+{
+	autofree char *what = xasprintf("'%s'", where);
+
+	if (!vars || !tmpl_has_expression(vars))
+		return 0;
+	t->fail = TMPL_FAIL_OTHER;
+	err_set(e, ERR_PARSE, "interpolating is not allowed");
+	return fail_in(t, e, what);
+}
+
+int tmpl_new(struct tmpl **out, const struct tmpl_env *env, const struct node *doc, struct err *e)
+{
+	struct tmpl *t = xcalloc(1, sizeof(*t));
+	autofree char *file = path_join(env->dir, "dvc.yaml");
+	autofree char *abs = xasprintf("/%s", file);
+	autofree char *cwd = xasprintf("/%s", env->cwd);
+	const struct node *vars = node_get(doc, "vars");
+
+	t->env = *env;
+	t->doc = doc;
+	t->show = path_rel(abs, cwd);
+	t->ctx = tctx_new();
+	if (refuse_interpolation(t, vars, "vars", e))
+		goto undo;
+	if (tctx_load(t, t->ctx, vars, env->dir, NULL, true, e)) {
+		fail_in(t, e, "'vars'");
+		goto undo;
+	}
+	*out = t;
+	return 0;
+undo:
+	tmpl_free(t);
+	return -1;
+}
+
+void tmpl_free(struct tmpl *t)
+{
+	if (!t)
+		return;
+	tctx_free(t->ctx);
+	for (size_t i = 0; i < t->ndocs; i++)
+		node_free(t->docs[i]);
+	free(t->docs);
+	strvec_release(&t->sources);
+	free(t->show);
+	free(t);
+}
+
+int tmpl_resolve_top(struct tmpl *t, const struct node *src, const char *where, struct node **out, struct err *e)
+{
+	if (tmpl_check_syntax(t, src, e) || tmpl_resolve(t, t->ctx, src, NULL, false, out, e)) {
+		autofree char *what = xasprintf("'%s'", where);
+
+		return fail_in(t, e, what);
+	}
+	return 0;
+}
+
+static int check_syntax(struct tmpl *t, const char *name, const struct node *def, struct err *e)
+{
+	for (size_t i = 0; i < def->n; i++) {
+		autostr struct str key = STR_INIT;
+
+		node_py_str(&key, def->k[i]);
+		if (tmpl_check_syntax(t, def->v[i], e))
+			return fail_at(t, e, name, str_cstr(&key));
+	}
+	return 0;
+}
+
+/* The directory a stage's own vars files are relative to. */
+static int stage_dir(struct tmpl *t, const struct tctx *c, const char *name, const struct node *def, char **out,
+		     struct err *e)
+{
+	const struct node *wdir = node_get(def, "wdir");
+	autonode struct node *v = NULL;
+	autostr struct str s = STR_INIT;
+
+	if (!node_is(wdir, NODE_STR) || !wdir->len) {
+		*out = xstrdup(t->env.dir);
+		return 0;
+	}
+	if (tmpl_resolve_str(t, c, wdir, NULL, false, &v, e) || tmpl_add_text(t, &s, v, e))
+		return fail_at(t, e, name, "wdir");
+	*out = path_join(t->env.dir, str_cstr(&s));
+	return 0;
+}
+
+static int stage_context(struct tmpl *t, const char *name, const struct node *def, struct tctx **own, struct err *e)
+{
+	const struct node *vars = node_get(def, "vars");
+	autofree char *where = xasprintf("stages.%s.vars", name);
+	autofree char *dir = NULL;
+
+	if (stage_dir(t, t->ctx, name, def, &dir, e) || refuse_interpolation(t, vars, where, e))
+		return -1;
+	if (!vars || !vars->n)
+		return 0;
+	*own = tctx_clone(t->ctx);
+	if (!tctx_load(t, *own, vars, dir, name, false, e))
+		return 0;
+	if (t->fail == TMPL_FAIL_LOADED) {
+		fail_at(t, e, name, "vars");
+	} else {
+		autofree char *what = xasprintf("stage '%s'", name);
+
+		fail_in(t, e, what);
+	}
+	return -1;
+}
+
+/* One stage: def with every ${} resolved. 'checked': its syntax was judged before. */
+static int resolve_stage(struct tmpl *t, const char *name, const struct node *def, bool checked, struct node **out,
+			 struct err *e)
+{
+	struct tctx *own = NULL;
+	autonode struct node *n = node_map();
+	int rc = -1;
+
+	if ((!checked && check_syntax(t, name, def, e)) || stage_context(t, name, def, &own, e))
+		goto undo;
+	n->line = def->line;
+	n->col = def->col;
+	for (size_t i = 0; i < def->n; i++) {
+		const char *key = def->k[i]->text;
+		struct node *v;
+
+		if (!strcmp(key, "vars"))
+			continue;
+		if (tmpl_resolve(t, own ? own : t->ctx, def->v[i], key, checked, &v, e)) {
+			fail_at(t, e, name, key);
+			goto undo;
+		}
+		node_set(n, key, v);
+	}
+	*out = take(n);
+	rc = 0;
+undo:
+	tctx_free(own);
+	return rc;
+}
+
+/* --- groups --- */
+
+/* What foreach or matrix makes of its data: suffix to value, in order. */
+struct group {
+	const char *name;
+	const struct node *raw, *body;  /* body: the definition each stage starts from */
+	struct node *own_body;
+	struct node *data;              /* owned; foreach: the iterable. matrix: map suffix -> map */
+	bool is_matrix;
+	struct map items;               /* suffix -> struct node * (borrowed from data), foreach and matrix alike */
+};
+
+static void group_release(struct group *g)
+{
+	map_release(&g->items, NULL);
+	node_free(g->data);
+	node_free(g->own_body);
+}
+
+static bool is_collection(const struct node *n)
+{
+	return n->kind == NODE_SEQ || n->kind == NODE_MAP;
+}
+
+static void warn_overwritten(struct tmpl *t, const char *name, const char *a, const char *b)
+{
+	bool ha = a && tctx_has(t->ctx, a), hb = b && tctx_has(t->ctx, b);
+
+	if (ha && hb)
+		notice(NOTICE_WARN, "%s and %s are already specified, will be overwritten for stages generated from '%s'",
+		       a, b, name);
+	else if (ha || hb)
+		notice(NOTICE_WARN, "%s is already specified, will be overwritten for stages generated from '%s'",
+		       ha ? a : b, name);
+}
+
+static int too_many(const struct tmpl *t, const char *name, struct err *e)
+{
+	return err_set(e, ERR_PARSE, "'%s' in '%s' makes more than %d stages", name, t->show, GROUP_MAX);
+}
+
+static int text_of(struct tmpl *t, const struct node *n, char **out, struct err *e)
+{
+	autostr struct str s = STR_INIT;
+
+	if (tmpl_add_text(t, &s, n, e))
+		return -1;
+	*out = str_take(&s);
+	return 0;
+}
+
+static int fill_foreach(struct tmpl *t, struct group *g, struct err *e)
+{
+	bool composite = false;
+
+	for (size_t i = 0; i < g->data->n; i++)
+		composite |= is_collection(g->data->v[i]);
+	if (g->data->n > GROUP_MAX)
+		return too_many(t, g->name, e);
+	for (size_t i = 0; i < g->data->n; i++) {
+		autofree char *suffix = NULL;
+
+		if (g->data->kind == NODE_MAP) {
+			if (text_of(t, g->data->k[i], &suffix, e))
+				return -1;
+		} else if (composite) {
+			suffix = xasprintf("%zu", i);
+		} else if (text_of(t, g->data->v[i], &suffix, e)) {
+			return -1;
+		}
+		map_put(&g->items, suffix, g->data->v[i]);
+	}
+	return 0;
+}
+
+static int load_foreach(struct tmpl *t, struct group *g, struct err *e)
+{
+	if (tmpl_resolve(t, t->ctx, node_get(g->raw, "foreach"), NULL, false, &g->data, e))
+		return fail_at(t, e, g->name, "foreach");
+	if (!is_collection(g->data))
+		return err_set(e, ERR_PARSE, "failed to resolve 'stages.%s.foreach' in '%s': "
+			       "expected list/dictionary, got %s", g->name, t->show, node_py_type(g->data));
+	warn_overwritten(t, g->name, "item", g->data->kind == NODE_MAP ? "key" : NULL);
+	g->body = node_get(g->raw, "do");
+	return fill_foreach(t, g, e);
+}
+
+/* An axis as a list: a map gives its keys, a text its characters. */
+static struct node *axis_list(const struct node *v)
+{
+	struct node *l = node_seq();
+
+	if (v->kind == NODE_STR) {
+		for (size_t i = 0; i < v->len;) {
+			size_t j = i + 1;
+
+			while (j < v->len && ((unsigned char)v->text[j] & 0xC0) == 0x80)
+				j++;
+			node_push(l, node_strn(v->text + i, j - i));
+			i = j;
+		}
+		return l;
+	}
+	for (size_t i = 0; i < v->n; i++)
+		node_push(l, node_copy(v->kind == NODE_MAP ? v->k[i] : v->v[i]));
+	return l;
+}
+
+static int add_combination(struct tmpl *t, struct node *out, const struct node *axes, const size_t *at, struct err *e)
+{
+	autostr struct str suffix = STR_INIT;
+	autonode struct node *d = node_map();
+
+	for (size_t a = 0; a < axes->n; a++) {
+		const struct node *v = axes->v[a]->v[at[a]];
+		autostr struct str name = STR_INIT;
+
+		node_py_str(&name, axes->k[a]);
+		node_set(d, str_cstr(&name), node_copy(v));
+		if (a)
+			str_addc(&suffix, '-');
+		if (is_collection(v))
+			str_addf(&suffix, "%s%zu", str_cstr(&name), at[a]);
+		else if (tmpl_add_text(t, &suffix, v, e))
+			return -1;
+	}
+	node_set(out, str_cstr(&suffix), take(d));
+	return 0;
+}
+
+static int load_matrix(struct tmpl *t, struct group *g, struct err *e)
+{
+	autonode struct node *src = NULL;
+	autonode struct node *axes = node_map();
+	autofree size_t *at = NULL;
+	size_t total = 1;
+
+	if (tmpl_resolve(t, t->ctx, node_get(g->raw, "matrix"), NULL, false, &src, e))
+		return fail_at(t, e, g->name, "matrix");
+	warn_overwritten(t, g->name, "key", "item");
+	for (size_t i = 0; i < src->n; i++) {
+		if (!is_collection(src->v[i]) && src->v[i]->kind != NODE_STR)
+			return err_set(e, ERR_PARSE, "failed to resolve 'stages.%s.matrix' in '%s': "
+				       "expected list/dictionary, got %s", g->name, t->show,
+				       node_py_type(src->v[i]));
+		node_set_node(axes, node_copy(src->k[i]), axis_list(src->v[i]));
+		if (__builtin_mul_overflow(total, axes->v[i]->n, &total) || total > GROUP_MAX)
+			return too_many(t, g->name, e);
+	}
+	g->is_matrix = true;
+	g->data = node_map();
+	at = xcalloc(axes->n + 1, sizeof(*at));
+	for (size_t c = 0; c < total; c++) {
+		if (add_combination(t, g->data, axes, at, e))
+			return -1;
+		for (size_t a = axes->n; a-- && ++at[a] == axes->v[a]->n;)
+			at[a] = 0;
+	}
+	for (size_t i = 0; i < g->data->n; i++)
+		map_put(&g->items, g->data->k[i]->text, g->data->v[i]);
+	g->own_body = node_copy(g->raw);
+	node_del(g->own_body, "matrix");
+	g->body = g->own_body;
+	return 0;
+}
+
+static int expand_group(struct tmpl *t, struct group *g, tmpl_stage_fn *fn, void *data, struct err *e)
+{
+	struct map_entry *it;
+	int rc = 0;
+
+	if (g->items.n && check_syntax(t, g->name, g->body, e))
+		return -1;
+	for (size_t i = 0; !rc && (it = map_next(&g->items, &i));) {
+		autofree char *name = xasprintf("%s@%s", g->name, it->key);
+		autonode struct node *key = node_str(it->key);
+		bool keyed = g->is_matrix || g->data->kind == NODE_MAP;
+		struct node *resolved = NULL;
+
+		t->item = it->value;
+		t->key = keyed ? key : NULL;
+		t->reserved[0] = g->is_matrix ? "key" : "item";
+		t->reserved[1] = g->is_matrix ? "item" : keyed ? "key" : NULL;
+		rc = resolve_stage(t, name, g->body, true, &resolved, e);
+		t->item = t->key = NULL;
+		t->reserved[0] = t->reserved[1] = NULL;
+		if (!rc)
+			rc = fn(name, g->name, resolved, g->raw, data, e);
+	}
+	return rc;
+}
+
+static int expand_plain(struct tmpl *t, const char *name, const struct node *def, tmpl_stage_fn *fn, void *data,
+			struct err *e)
+{
+	struct node *resolved = NULL;
+
+	if (strchr(name, '@'))
+		return err_set(e, ERR_FAIL, "Stage '%s' not found inside '%s' file", name, t->show);
+	if (resolve_stage(t, name, def, false, &resolved, e))
+		return -1;
+	return fn(name, NULL, resolved, def, data, e);
+}
+
+int tmpl_each_stage(struct tmpl *t, tmpl_stage_fn *fn, void *data, struct err *e)
+{
+	const struct node *stages = node_get(t->doc, "stages");
+	size_t n = node_is(stages, NODE_MAP) ? stages->n : 0;
+	struct group *g = xcalloc(n + 1, sizeof(*g));
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < n; i++) {
+		g[i].name = stages->k[i]->text;
+		g[i].raw = stages->v[i];
+		if (node_get(g[i].raw, "matrix"))
+			rc = load_matrix(t, &g[i], e);
+		else if (node_get(g[i].raw, "foreach"))
+			rc = load_foreach(t, &g[i], e);
+	}
+	for (size_t i = 0; !rc && i < n; i++) {
+		if (g[i].data)
+			rc = expand_group(t, &g[i], fn, data, e);
+		else
+			rc = expand_plain(t, g[i].name, g[i].raw, fn, data, e);
+	}
+	for (size_t i = 0; i < n; i++)
+		group_release(&g[i]);
+	free(g);
+	return rc;
+}
