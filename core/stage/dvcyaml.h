@@ -31,6 +31,8 @@ void dvcyaml_top_release(struct dvcyaml_top *t);
 int  dvcyaml_remove_stage(struct repo *r, const struct stage *s, struct err *e);
 /* Adds the stage, or makes the entry of that name equal to it; says so as DVC does. Creates the file. */
 int  dvcyaml_add_stage(struct repo *r, const struct stage *s, struct err *e);
+/* Appends one dependency per params file of a 'params' list (names, and maps file -> names). */
+int  dvcyaml_add_params(struct stage *s, const struct node *list, struct err *e);
 /* The canonical map of a stage as 'stage add' writes it. */
 struct node *dvcyaml_stage_node(const struct stage *s);
 
