@@ -31,7 +31,17 @@ void config_list(const struct config *c, const char *section, const char *option
 char *config_path(const struct config *c, const char *section, const char *option);
 void config_sections(const struct config *c, enum config_level l, struct strvec *out);  /* in file order */
 void config_options(const struct config *c, enum config_level l, const char *section, struct strvec *out);
-const char *config_file(const struct config *c, enum config_level l);
+const char *config_file(const struct config *c, enum config_level l);   /* NULL: there is none outside a repository */
+/* A value as it was written: lists stay lists. NULL when unset. Levels below 'upto' only. */
+const struct strvec *config_value_at(const struct config *c, enum config_level l, const char *section, const char *option,
+				     bool *is_list);
+const struct strvec *config_value_below(const struct config *c, int upto, const char *section, const char *option,
+					bool *is_list);
+void config_sections_below(const struct config *c, int upto, struct strvec *out);
+void config_options_below(const struct config *c, int upto, const char *section, struct strvec *out);
+bool config_has_section_at(const struct config *c, enum config_level l, const char *section);
+/* Resolves a value of a path option as config_path() does. */
+char *config_resolve(const struct config *c, enum config_level l, const char *value);
 /* Edits one level in memory, checks, writes by replace. option NULL with config_unset: the whole section. */
 int  config_set(struct config *c, enum config_level l, const char *section, const char *option, const char *value, struct err *e);
 int  config_unset(struct config *c, enum config_level l, const char *section, const char *option, struct err *e);
@@ -43,5 +53,12 @@ void config_remotes(const struct config *c, struct strvec *names);
 bool config_has_remote(const struct config *c, const char *name);
 /* Ours: "core.fsync" and the like; see git-data-config(5). */
 const char *config_own(const struct config *c, const char *key);
+const char *config_own_at(const struct config *c, enum config_level l, const char *key);
+struct own_key { const char *key, *values, *fallback, *help; };
+const struct own_key *config_own_key(const char *key);  /* NULL: not one of ours */
+const struct own_key *config_own_keys(void);            /* all, ends with key NULL */
+const char *config_own_file(const struct config *c, enum config_level l);       /* NULL: none at that level */
+/* value NULL: unset. Checked against the table; writes by replace, comments survive. */
+int  config_own_set(struct config *c, enum config_level l, const char *key, const char *value, struct err *e);
 
 #endif

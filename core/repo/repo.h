@@ -32,6 +32,7 @@ struct repo {
 };
 
 int  repo_open(struct repo **out, const char *start, struct err *e);    /* walks up; ERR_NOREPO with DVC's text */
+char *repo_find_root(const char *start, struct err *e);                 /* the walk alone; NULL and ERR_NOREPO */
 void repo_close(struct repo *r);
 char *repo_rel(const struct repo *r, const char *path, struct err *e);  /* user's path (relative to cwd) to root-relative;
                                                                            NULL and ERR_UNSAFE when outside */

@@ -22,6 +22,7 @@ int  srctree_read(struct srctree *t, const char *rel, uint64_t max, struct str *
 bool srctree_is_file(struct srctree *t, const char *rel);
 bool srctree_is_dir(struct srctree *t, const char *rel);
 bool srctree_is_ignored(struct srctree *t, const char *rel, bool is_dir);       /* .dvcignore of that tree */
+bool srctree_is_git_ignored(struct srctree *t, const char *rel, bool is_dir);   /* always false in a commit */
 /* Every *.dvc and dvc.yaml file; directories named in 'outs' (found while loading) are not entered. The callback gets
  * files of one directory before the walk descends, so that outs found there can prune. */
 typedef int srctree_fn(const char *rel, void *data, struct err *e);

@@ -1,0 +1,246 @@
+/* configedit - line edits on a ConfigObj file. See configobj.h. */
+#include "core/repo/configobj.h"
+
+#include "core/base/err.h"
+#include "core/base/own.h"
+
+#define INDENT "    "
+
+/* --- quoting ------------------------------------------------------------------------------------------------------- */
+
+static int cannot_quote(struct err *e)
+{
+	return err_set(e, ERR_FAIL, "unexpected error - the value cannot be safely quoted");
+}
+
+/* ConfigObj's choice of quotes; 'whole' allows the triple ones. */
+static int add_quoted(struct str *out, const char *s, bool whole, struct err *e)
+{
+	static const char edge[] = " \r\n\v\t'\"";
+	bool one = strchr(s, '\'') != NULL, two = strchr(s, '"') != NULL, lines = strchr(s, '\n') != NULL;
+	size_t n = strlen(s);
+	const char *q = "";
+
+	if (strpbrk(s, "\r\v\f\x1c\x1d\x1e") || (!whole && ((one && two) || lines)))
+		return cannot_quote(e);
+	if (!n)
+		q = "\"";
+	else if ((one && two) || lines)
+		q = !strstr(s, "\"\"\"") ? "\"\"\"" : !strstr(s, "'''") ? "'''" : NULL;
+	else if (strchr(edge, s[0]) || strchr(edge, s[n - 1]) || strpbrk(s, ",#"))
+		q = two ? "'" : "\"";
+	if (!q || (n && strlen(q) == 3 && s[n - 1] == q[0]))
+		return cannot_quote(e);
+	str_adds(out, q);
+	str_adds(out, s);
+	str_adds(out, q);
+	return 0;
+}
+
+static int option_line(struct str *out, const char *indent, size_t indent_len, const char *key, const char *value,
+		       const char *comment, struct err *e)
+{
+	str_add(out, indent, indent_len);
+	if (add_quoted(out, key, false, e))
+		return -1;
+	str_adds(out, " = ");
+	if (add_quoted(out, value, true, e))
+		return -1;
+	if (comment)
+		str_addf(out, " %s", comment);
+	str_addc(out, '\n');
+	return 0;
+}
+
+static int header_line(struct str *out, const char *section, struct err *e)
+{
+	str_addc(out, '[');
+	if (add_quoted(out, section, false, e))
+		return -1;
+	str_adds(out, "]\n");
+	return 0;
+}
+
+/* --- places -------------------------------------------------------------------------------------------------------- */
+
+static bool line_is_blank(const char *line)
+{
+	return line[strspn(line, " \t\r\n\v\f")] == 0;
+}
+
+static bool line_is_comment(const char *line)
+{
+	return line[strspn(line, " \t")] == '#';
+}
+
+/* Where the comment block right above section i begins. */
+static size_t block_start(const struct cobj *c, size_t i)
+{
+	size_t at = c->sec[i].line;
+
+	while (at > 0 && line_is_comment(c->lines.v[at - 1]))
+		at--;
+	return at;
+}
+
+static size_t block_end(const struct cobj *c, size_t i)
+{
+	return i + 1 < c->n ? block_start(c, i + 1) : c->lines.n;
+}
+
+/* Order of kinds in a file DVC wrote: plain sections, remotes, machines, databases. */
+static int section_rank(const char *name)
+{
+	static const char *const kinds[] = { "remote \"", "machine \"", "db \"" };
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (str_starts(name, kinds[i]))
+			return (int)i + 1;
+	return 0;
+}
+
+static size_t place_for(const struct cobj *c, const char *section)
+{
+	int rank = section_rank(section);
+
+	for (size_t i = 1; i < c->n; i++)
+		if (section_rank(c->sec[i].name) > rank)
+			return block_start(c, i);
+	return c->lines.n;
+}
+
+static size_t section_index(const struct cobj *c, const struct cobj_sec *s)
+{
+	return (size_t)(s - c->sec);
+}
+
+/* --- the edit itself ----------------------------------------------------------------------------------------------- */
+
+/* Replaces n lines at 'at' by text and reads the result again. */
+static int splice(struct cobj *c, size_t at, size_t n, const char *text, struct err *e)
+{
+	autostr struct str s = STR_INIT;
+	struct cobj fresh;
+	bool only_blank = true;
+
+	for (size_t i = 0; i < c->lines.n; i++)
+		only_blank &= (i >= at && i < at + n) || line_is_blank(c->lines.v[i]);
+	for (size_t i = 0; !only_blank && i < at; i++)
+		str_adds(&s, c->lines.v[i]);
+	if (s.len && s.buf[s.len - 1] != '\n' && *text)
+		str_addc(&s, '\n');
+	str_adds(&s, text);
+	for (size_t i = at + n; !only_blank && i < c->lines.n; i++)
+		str_adds(&s, c->lines.v[i]);
+	if (!s.len)
+		str_addc(&s, '\n');
+	if (cobj_parse(&fresh, s.buf, s.len, e))
+		return -1;
+	cobj_release(c);
+	*c = fresh;
+	return 0;
+}
+
+static int replace_option(struct cobj *c, const struct cobj_opt *o, const char *value, struct err *e)
+{
+	const char *old = c->lines.v[o->line];
+	autostr struct str s = STR_INIT;
+
+	if (!o->is_list && o->v.n == 1 && !strcmp(o->v.v[0], value))
+		return 0;
+	if (option_line(&s, old, strspn(old, " \t"), o->name, value, o->comment, e))
+		return -1;
+	return splice(c, o->line, o->nlines, s.buf, e);
+}
+
+int cobj_set(struct cobj *c, const char *section, const char *option, const char *value, struct err *e)
+{
+	const struct cobj_sec *sec = cobj_section(c, section);
+	const struct cobj_opt *o = cobj_option(sec, option);
+	autostr struct str s = STR_INIT;
+	size_t at;
+
+	if (o && !o->is_section)
+		return replace_option(c, o, value, e);
+	if (!sec && header_line(&s, section, e))
+		return -1;
+	if (option_line(&s, INDENT, strlen(INDENT), option, value, NULL, e))
+		return -1;
+	if (!sec)
+		return splice(c, place_for(c, section), 0, s.buf, e);
+	at = sec->line + 1;
+	for (size_t i = 0; i < sec->n; i++)
+		if (!sec->v[i].is_section)
+			at = sec->v[i].line + sec->v[i].nlines;
+	return splice(c, at, 0, s.buf, e);
+}
+
+/* An empty section goes, unless comments live in it. */
+static int drop_if_empty(struct cobj *c, const char *section, struct err *e)
+{
+	const struct cobj_sec *sec = cobj_section(c, section);
+	size_t from, to;
+
+	if (!sec || sec->n)
+		return 0;
+	from = sec->line;
+	to = block_end(c, section_index(c, sec));
+	for (size_t i = from + 1; i < to; i++)
+		if (!line_is_blank(c->lines.v[i]))
+			return 0;
+	return splice(c, from, to - from, "", e);
+}
+
+int cobj_unset(struct cobj *c, const char *section, const char *option, struct err *e)
+{
+	const struct cobj_sec *sec;
+	const struct cobj_opt *o;
+
+	/* of names that differ in case only, all go */
+	while ((sec = cobj_section(c, section)) && (o = cobj_option(sec, option)) && !o->is_section) {
+		if (splice(c, o->line, o->nlines, "", e))
+			return -1;
+	}
+	return drop_if_empty(c, section, e);
+}
+
+int cobj_drop(struct cobj *c, const char *section, struct err *e)
+{
+	const struct cobj_sec *sec;
+
+	while ((sec = cobj_section(c, section))) {
+		size_t from = sec->line, to = block_end(c, section_index(c, sec));
+		autostr struct str keep = STR_INIT;
+
+		for (size_t i = from + 1; i < to; i++)
+			if (line_is_comment(c->lines.v[i]))
+				str_adds(&keep, c->lines.v[i]);
+		if (splice(c, from, to - from, str_cstr(&keep), e))
+			return -1;
+	}
+	return 0;
+}
+
+/* As in DVC the renamed section becomes the last of its kind; what stands in it moves along. */
+int cobj_rename(struct cobj *c, const char *section, const char *to, struct err *e)
+{
+	const struct cobj_sec *sec = cobj_section(c, section);
+	autostr struct str s = STR_INIT;
+	size_t from, end;
+
+	if (!sec)
+		return 0;
+	from = block_start(c, section_index(c, sec));
+	end = block_end(c, section_index(c, sec));
+	for (size_t i = from; i < sec->line; i++)
+		str_adds(&s, c->lines.v[i]);
+	if (header_line(&s, to, e))
+		return -1;
+	for (size_t i = sec->line + 1; i < end; i++)
+		str_adds(&s, c->lines.v[i]);
+	if (s.buf[s.len - 1] != '\n')
+		str_addc(&s, '\n');
+	if (splice(c, from, end - from, "", e))
+		return -1;
+	return splice(c, place_for(c, to), 0, s.buf, e);
+}

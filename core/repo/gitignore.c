@@ -1,0 +1,136 @@
+/* gitignore - entries of outputs in .gitignore files. See ignore.h and the format notes, 11. */
+#include "core/repo/ignore.h"
+
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/own.h"
+#include "core/repo/gitrepo.h"
+
+#define GITIGNORE_MAX (16u << 20)
+
+static bool git_ignores(const char *abs)
+{
+	autofree char *dir = path_dir(abs), *root = git_find_root(dir), *git = NULL, *rel = NULL;
+	struct ignore *g;
+	bool ignored;
+
+	if (!root)
+		return true;            /* no git: nothing to keep out of it */
+	git = git_find_dir(root);
+	rel = path_rel(abs, root);
+	g = ignore_open_git(root, git);
+	ignored = ignore_is(g, rel, false);
+	ignore_close(g);
+	return ignored;
+}
+
+static int replace_text(const char *path, const char *text, size_t n, struct err *e)
+{
+	autofree char *real = realpath(path, NULL);
+	struct stat st;
+	mode_t mode = 0;
+
+	if (real && !stat(real, &st))
+		mode = st.st_mode & 07777;
+	if (fs_replace(real ? real : path, text, n, mode, e))
+		return err_in(e, "cannot write '%s'", path);
+	return 0;
+}
+
+/* "/name" with what git would take for a pattern escaped. */
+static char *escaped_entry(const char *name)
+{
+	autostr struct str s = STR_INIT;
+
+	str_addc(&s, '/');
+	for (; *name; name++) {
+		if (strchr("[]!*#?\\", *name))
+			str_addc(&s, '\\');
+		str_addc(&s, *name);
+	}
+	return str_take(&s);
+}
+
+static int read_if_there(struct str *out, const char *path, bool *there, struct err *e)
+{
+	autoerr struct err why = ERR_INIT;
+
+	*there = true;
+	if (!fs_read(out, path, GITIGNORE_MAX, &why))
+		return 0;
+	*there = false;
+	if (why.code == ERR_NOTFOUND)
+		return 0;
+	err_move(e, &why);
+	return -1;
+}
+
+static bool has_line(const char *text, const char *line)
+{
+	size_t n = strlen(line);
+
+	for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n')
+		if (!strncmp(p, line, n) && (p[n] == '\n' || !p[n]))
+			return true;
+	return false;
+}
+
+int gitignore_add(const char *abs, const char *root, char **file, struct err *e)
+{
+	autofree char *dir = path_dir(abs), *path = path_join(dir, ".gitignore"), *entry = escaped_entry(path_base(abs));
+	autostr struct str s = STR_INIT;
+	bool there;
+
+	*file = NULL;
+	if (root && !path_is_inside(abs, root))
+		return err_set(e, ERR_UNSAFE, "'%s' is outside of git repository '%s'", abs, root);
+	if (strchr(entry, '\n') || git_ignores(abs))
+		return 0;
+	if (read_if_there(&s, path, &there, e))
+		return err_in(e, "cannot read '%s'", path);
+	if (!has_line(str_cstr(&s), entry)) {
+		if (s.len && s.buf[s.len - 1] != '\n')
+			str_addc(&s, '\n');
+		str_addf(&s, "%s\n", entry);
+		if (replace_text(path, s.buf, s.len, e))
+			return -1;
+	}
+	*file = take(path);
+	return 0;
+}
+
+int gitignore_remove(const char *abs, char **file, struct err *e)
+{
+	autofree char *dir = path_dir(abs), *path = path_join(dir, ".gitignore"), *entry = NULL, *plain = NULL;
+	autostr struct str s = STR_INIT, kept = STR_INIT;
+	bool there;
+
+	*file = NULL;
+	plain = xasprintf("/%s", path_base(abs));
+	entry = str_trim_dup(plain);
+	if (read_if_there(&s, path, &there, e))
+		return err_in(e, "cannot read '%s'", path);
+	if (!there)
+		return 0;
+	for (const char *p = str_cstr(&s); *p;) {
+		size_t n = strcspn(p, "\n");
+		autofree char *raw = xstrndup(p, n), *line = str_trim_dup(raw);
+
+		n += p[n] == '\n';
+		if (strcmp(line, entry))
+			str_add(&kept, p, n);
+		p += n;
+	}
+	if (!kept.len) {
+		if (remove(path))
+			return err_sys(e, "cannot remove '%s'", path);
+		return 0;
+	}
+	if (kept.len != s.len && replace_text(path, kept.buf, kept.len, e))
+		return -1;
+	*file = take(path);
+	return 0;
+}
