@@ -1,0 +1,41 @@
+/*
+ * sftp - many operations in flight on one SFTP version 3 session, above any byte stream.
+ *
+ *  F1  A put writes a temporary beside its target and renames it only after the status of every write and of the close:
+ *      a server that ran out of space publishes nothing. The digest, when the operation has one, is compared before.
+ *  F2  A get delivers bytes in order and ends well only when all bytes of the size that the server states came.
+ *  F3  Bytes asked for or sent and not yet answered stay below SFTP_FLIGHT, whatever the number of files.
+ *  F4  A directory is made when a put into it failed for its absence, once, whoever waits for it.
+ *  F5  Large puts with ROP_RESUME use a temporary whose name this machine and source file alone give; an flock on the
+ *      source keeps it to one process. What is there already is compared by samples, and the digest of the whole source
+ *      is still computed before the rename.
+ *  F6  When the session is lost every operation in flight is told RC_RETRY, and a new stream may be attached.
+ *
+ * Threads: one.
+ */
+#ifndef REMOTES_SFTP_H
+#define REMOTES_SFTP_H
+
+#include "core/data/remote.h"
+
+#define SFTP_FLIGHT (8u << 20)
+
+struct duplex;
+struct sftp;
+
+struct sftp *sftp_new(const char *base, const char *who);       /* base: absolute, on the server; who: for messages */
+void sftp_free(struct sftp *s);                 /* removes what temporaries it can, within two seconds */
+/* The opening dialogue; takes d in any case. Blocks for at most secs. */
+int  sftp_attach(struct sftp *s, struct duplex *d, int secs, struct err *e);
+bool sftp_attached(const struct sftp *s);
+bool sftp_idle(const struct sftp *s);           /* nothing submitted waits for its done() */
+bool sftp_full(const struct sftp *s);
+void sftp_window(struct sftp *s, unsigned jobs);
+void sftp_submit(struct sftp *s, struct rop *op);       /* before sftp_attach() too */
+/* -1: the session is lost (F6) and *e says why. */
+int  sftp_run(struct sftp *s, int timeout_ms, struct err *e);
+void sftp_fail_all(struct sftp *s, enum rclass c, const struct err *why);
+void sftp_cancel(struct sftp *s, const struct err *why);         /* tells all; the session stays */
+int  sftp_list(struct sftp *s, const char *prefix, remote_list_fn *fn, void *data, struct err *e);
+
+#endif

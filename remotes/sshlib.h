@@ -1,0 +1,18 @@
+/*
+ * sshlib - an SSH connection by libssh2, with the SFTP subsystem on it, as a byte stream. The only user of libssh2.
+ *
+ *  L1  A host key that known_hosts does not have is refused before anything secret is sent.
+ *  L2  What libssh2 cannot do and the ssh program can is told by *try_ssh; the caller then takes the child instead.
+ */
+#ifndef REMOTES_SSHLIB_H
+#define REMOTES_SSHLIB_H
+
+#include "core/base/compat.h"
+
+struct duplex;
+struct ssh_conf;
+struct err;
+
+int sshlib_open(struct duplex **out, const struct ssh_conf *c, bool *try_ssh, struct err *e);
+
+#endif
