@@ -412,6 +412,8 @@ void node_del_at(struct node *n, size_t i)
 		BUG("node_del_at(%zu) of %zu", i, n->n);
 	node_free(n->v[i]);
 	memmove(n->v + i, n->v + i + 1, (n->n - i - 1) * sizeof(*n->v));
+	if (n->rt && n->kind == NODE_SEQ)
+		yaml_rt_item_gone(n->rt, i);
 	if (n->k) {
 		node_free(n->k[i]);
 		memmove(n->k + i, n->k + i + 1, (n->n - i - 1) * sizeof(*n->k));

@@ -20,17 +20,21 @@ static void take_apart(const char *sci, char digits[24], int *point)
 	*point = atoi(sci + 1) + 1;
 }
 
-/* At a power of two the gap below is half the gap above: the nearest text of a length may fail where its neighbour
+/* At a power of two the gap below is half the gap above: the nearest text of 16 digits may fail where its neighbour
  * reads back. */
-static bool neighbour(char *sci, size_t size, double f, int prec)
+static bool neighbour(char sci[40], double f)
 {
-	char other[40];
-	double step = pow(10, atoi(strchr(sci, 'e') + 1) - prec);
+	int exp = atoi(strchr(sci, 'e') + 1);
+	unsigned long long whole;
+	char digits[20], other[40];
 
-	for (int s = -1; s <= 1; s += 2) {
-		snprintf(other, sizeof(other), "%.*e", prec, strtod(sci, NULL) + s * step);
+	snprintf(digits, sizeof(digits), "%c%.15s", sci[0], sci + 2);
+	whole = strtoull(digits, NULL, 10);
+	for (int step = -1; step <= 1; step += 2) {
+		snprintf(other, sizeof(other), "%llue%d", whole + (unsigned long long)step, exp - 15);
 		if (strtod(other, NULL) == f) {
-			snprintf(sci, size, "%s", other);
+			snprintf(digits, sizeof(digits), "%llu", whole + (unsigned long long)step);
+			snprintf(sci, 40, "%c.%se%d", digits[0], digits + 1, exp);
 			return true;
 		}
 	}
@@ -44,7 +48,7 @@ static void shortest(double f, char digits[24], int *point)
 
 	for (int prec = from; prec <= 16; prec++) {
 		snprintf(sci, sizeof(sci), "%.*e", prec, f);
-		if (strtod(sci, NULL) == f || (prec == 15 && neighbour(sci, sizeof(sci), f, prec)))
+		if (strtod(sci, NULL) == f || (prec == 15 && neighbour(sci, f)))
 			break;
 	}
 	take_apart(sci, digits, point);

@@ -1,0 +1,58 @@
+/* yaml_apply - lays a value over a document that was read for a round trip, touching only what differs. */
+#include "core/base/yaml.h"
+
+#include "core/base/node.h"
+
+static bool both(const struct node *a, const struct node *b, enum node_kind kind)
+{
+	return node_is(a, kind) && node_is(b, kind);
+}
+
+static void apply_map(struct node *dest, const struct node *src)
+{
+	for (size_t i = 0; i < src->n; i++) {
+		const struct node *value = src->v[i];
+		struct node *old = node_get_node(dest, src->k[i]);
+
+		if (both(value, old, NODE_MAP) || both(value, old, NODE_SEQ))
+			yaml_apply(old, value);
+		else if (!old || !node_equal(value, old))
+			node_set_node(dest, node_copy(src->k[i]), node_copy(value));
+	}
+	for (size_t i = dest->n; i-- > 0; )
+		if (!node_get_node(src, dest->k[i]))
+			node_del_at(dest, i);
+}
+
+static void replace_item(struct node *seq, size_t i, const struct node *value)
+{
+	node_free(seq->v[i]);
+	seq->v[i] = node_copy(value);
+}
+
+static void apply_seq(struct node *dest, const struct node *src)
+{
+	if (src->n != dest->n) {
+		while (dest->n)
+			node_del_at(dest, dest->n - 1);
+		for (size_t i = 0; i < src->n; i++)
+			node_push(dest, node_copy(src->v[i]));
+		return;
+	}
+	for (size_t i = 0; i < src->n; i++) {
+		if (both(src->v[i], dest->v[i], NODE_MAP) || both(src->v[i], dest->v[i], NODE_SEQ))
+			yaml_apply(dest->v[i], src->v[i]);
+		else if (!node_equal(src->v[i], dest->v[i]))
+			replace_item(dest, i, src->v[i]);
+	}
+}
+
+void yaml_apply(struct node *dest, const struct node *src)
+{
+	if (both(dest, src, NODE_MAP))
+		apply_map(dest, src);
+	else if (both(dest, src, NODE_SEQ))
+		apply_seq(dest, src);
+	else
+		BUG("yaml_apply of a %s to a %s", node_py_type(src), node_py_type(dest));
+}
