@@ -4,6 +4,8 @@
  *  K1  BSD flock, never fcntl; the lock file is never unlinked; "<blank>pid\n" is written after it was obtained.
  *  K2  Waiting is the default and names the holder (pid and command) once; a dead holder's path locks are removed.
  *  K3  rwlock is edited only under rwlock.lock, is never empty, and its keys are absolute paths.
+ *  K4  Path locks never wait while the repository lock is held (two waiters would hold each other up): taking them fails
+ *      with ERR_LOCKED and DVC's words; whoever may wait gives the repository lock back first and calls pathlock_wait().
  *
  * Source: format notes 2.11.
  */
@@ -26,6 +28,8 @@ int  repolock_resume(struct repolock *l, struct err *e);
 struct pathlock;
 int  pathlock_take(struct pathlock **out, struct repo *r, const struct strvec *read, const struct strvec *write,
 		   const char *cmd, struct err *e);     /* absolute paths */
-void pathlock_release(struct pathlock *l);
+void pathlock_release(struct pathlock *l);              /* NULL is fine */
+/* Returns when no living process blocks these paths; says once who does. The repository lock must be paused. */
+int  pathlock_wait(struct repo *r, const struct strvec *read, const struct strvec *write, struct err *e);
 
 #endif

@@ -1,0 +1,285 @@
+/* repolock - the repository lock, as flock or as hard link. See repolock.h; path locks are pathlock.c. */
+#include "core/repo/repolock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/hash.h"
+#include "core/base/notice.h"
+#include "core/base/own.h"
+#include "core/base/proc.h"
+#include "core/base/str.h"
+#include "core/repo/config.h"
+#include "core/repo/filelock.h"
+#include "core/repo/repo.h"
+
+#define POLL_MS 50
+#define PATIENCE_MS 700         /* before the holder is named */
+#define LINK_LIFETIME (365 * 24 * 3600)
+
+struct filelock {
+	char *path;
+	char *claim;            /* hard link mode; else NULL */
+	int fd;                 /* flock mode; else -1 */
+};
+
+struct repolock {
+	struct repo *repo;
+	struct filelock *lock;
+};
+
+static void sleep_ms(long ms)
+{
+	struct timespec ts = { ms / 1000, (ms % 1000) * 1000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+/* --- who holds it -------------------------------------------------------------------------------------------------- */
+
+char *filelock_command(long pid)
+{
+	autofree char *path = xasprintf("/proc/%ld/cmdline", pid);
+	autostr struct str s = STR_INIT, shown = STR_INIT;
+	autoerr struct err e = ERR_INIT;
+
+	if (pid <= 0 || fs_read(&s, path, 65536, &e) || !s.len)
+		return NULL;
+	for (size_t i = 0; i + 1 < s.len; i++)
+		if (!s.buf[i])
+			s.buf[i] = ' ';
+	str_add_safe(&shown, s.buf);
+	return str_take(&shown);
+}
+
+static void name_holder(const char *path)
+{
+	autostr struct str s = STR_INIT;
+	autoerr struct err e = ERR_INIT;
+	autofree char *text = NULL, *cmd = NULL;
+	uint64_t pid = 0;
+
+	if (!fs_read(&s, path, 4096, &e))
+		text = str_trim_dup(str_cstr(&s));
+	if (text && str_to_u64(text, &pid))
+		cmd = filelock_command((long)pid);
+	if (cmd)
+		notice(NOTICE_WARN, "waiting for process %llu, which holds the lock: %s", (unsigned long long)pid, cmd);
+	else if (pid)
+		notice(NOTICE_WARN, "waiting for process %llu, which holds the lock", (unsigned long long)pid);
+	else
+		notice(NOTICE_WARN, "waiting for the lock '%s'", path);
+}
+
+/* --- flock --------------------------------------------------------------------------------------------------------- */
+
+/* 1 got it, 0 held by another, -1 error. */
+static int flock_try(struct filelock *l, struct err *e)
+{
+	autofree char *text = NULL;
+	autoclose int fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+
+	if (fd < 0)
+		return err_sys(e, "cannot open lock file '%s'", l->path);
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (errno == EWOULDBLOCK || errno == EINTR)
+			return 0;
+		err_hint(e, "on a file system without flock set core.hardlink_lock");
+		return err_sys(e, "cannot lock '%s'", l->path);
+	}
+	text = xasprintf(" %ld\n", (long)getpid());
+	if (pwrite(fd, text, strlen(text), 0) != (ssize_t)strlen(text) || ftruncate(fd, (off_t)strlen(text)))
+		return err_sys(e, "cannot write lock file '%s'", l->path);
+	l->fd = take_fd(fd);
+	return 1;
+}
+
+/* --- hard link ----------------------------------------------------------------------------------------------------- */
+
+static char *claim_path(const char *lock)
+{
+	char host[256] = "localhost", hex[33], nonce[32];
+	autofree char *name = NULL, *dir = path_dir(lock);
+	unsigned char digest[16];
+
+	gethostname(host, sizeof(host) - 1);
+	fs_temp_name(nonce);
+	name = xasprintf("%s|%s|%ld|%s", lock, host, (long)getpid(), nonce);
+	md5_once(name, strlen(name), digest);
+	hex_encode(hex, digest, sizeof(digest));
+	return xasprintf("%s/%s.lock", dir, hex);
+}
+
+/* mtime says until when the claim is good; link and unlink leave it alone. */
+static void claim_touch(const char *claim)
+{
+	struct timespec ts[2];
+
+	clock_gettime(CLOCK_REALTIME, &ts[0]);
+	ts[0].tv_sec += LINK_LIFETIME;
+	ts[0].tv_nsec = 0;
+	ts[1] = ts[0];
+	utimensat(AT_FDCWD, claim, ts, 0);
+}
+
+static int claim_make(struct filelock *l, struct err *e)
+{
+	autoclose int fd = -1;
+
+	if (l->claim)
+		return 0;
+	l->claim = claim_path(l->path);
+	fd = open(l->claim, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0 || fs_write_all(fd, l->claim, strlen(l->claim))) {
+		err_sys(e, "cannot write claim file '%s'", l->claim);
+		free(take(l->claim));
+		return -1;
+	}
+	claim_touch(l->claim);
+	return 0;
+}
+
+/* A lock past its time, or one that flock left behind and nobody holds, is broken. */
+static void link_break_stale(const char *path)
+{
+	struct stat st;
+	autofree char *winner = NULL;
+	autostr struct str s = STR_INIT;
+	autoerr struct err e = ERR_INIT;
+	autoclose int fd = -1;
+
+	if (lstat(path, &st))
+		return;
+	if (st.st_nlink == 1) {
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
+			unlink(path);
+		return;
+	}
+	if (time(NULL) <= st.st_mtime + 10)
+		return;
+	if (!fs_read(&s, path, 4096, &e))
+		winner = xstrdup(str_cstr(&s));
+	unlink(path);
+	if (winner && str_starts(winner, "/"))
+		unlink(winner);
+}
+
+static int link_try(struct filelock *l, struct err *e)
+{
+	struct stat st;
+
+	if (claim_make(l, e))
+		return -1;
+	if (!link(l->claim, l->path) || (!stat(l->claim, &st) && st.st_nlink == 2)) {
+		claim_touch(l->claim);
+		return 1;
+	}
+	if (errno != EEXIST)
+		return err_sys(e, "cannot link lock file '%s'", l->path);
+	link_break_stale(l->path);
+	return 0;
+}
+
+/* --- both ---------------------------------------------------------------------------------------------------------- */
+
+int filelock_take(struct filelock **out, const char *path, bool hardlink, struct err *e)
+{
+	struct filelock *l = xcalloc(1, sizeof(*l));
+	long waited = 0;
+	int rc;
+
+	l->path = xstrdup(path);
+	l->fd = -1;
+	while (!(rc = hardlink ? link_try(l, e) : flock_try(l, e))) {
+		if (proc_check(e)) {
+			rc = -1;
+			break;
+		}
+		if (waited < PATIENCE_MS && waited + POLL_MS >= PATIENCE_MS)
+			name_holder(path);
+		sleep_ms(POLL_MS);
+		waited += POLL_MS;
+	}
+	if (rc < 0) {
+		if (l->claim)
+			unlink(l->claim);
+		free(l->claim);
+		free(l->path);
+		free(l);
+		return -1;
+	}
+	*out = l;
+	return 0;
+}
+
+void filelock_release(struct filelock *l)
+{
+	if (!l)
+		return;
+	if (l->claim) {
+		unlink(l->path);
+		unlink(l->claim);
+	}
+	if (l->fd >= 0)
+		close(l->fd);           /* K1: the file stays */
+	free(l->claim);
+	free(l->path);
+	free(l);
+}
+
+static int take_again(struct repolock *l, struct err *e)
+{
+	autofree char *path = path_join(l->repo->tmp_dir, "lock");
+
+	if (l->lock)
+		return 0;
+	if (filelock_take(&l->lock, path, config_bool(l->repo->config, "core", "hardlink_lock", false), e))
+		return err_in(e, "cannot lock the repository");
+	return 0;
+}
+
+/* DVC gives up after three seconds unless told to wait; waiting is what its users then ask for (K2). */
+int repolock_take(struct repolock **out, struct repo *r, bool wait_forever, struct err *e)
+{
+	struct repolock *l;
+
+	(void)wait_forever;
+	if (repo_tmp(r, e))
+		return -1;
+	l = xcalloc(1, sizeof(*l));
+	l->repo = r;
+	if (take_again(l, e)) {
+		free(l);
+		return -1;
+	}
+	*out = l;
+	return 0;
+}
+
+void repolock_release(struct repolock *l)
+{
+	if (!l)
+		return;
+	filelock_release(l->lock);
+	free(l);
+}
+
+int repolock_pause(struct repolock *l, struct err *e)
+{
+	(void)e;
+	if (l)
+		filelock_release(take(l->lock));
+	return 0;
+}
+
+int repolock_resume(struct repolock *l, struct err *e)
+{
+	return l ? take_again(l, e) : 0;
+}
