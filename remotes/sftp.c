@@ -319,6 +319,7 @@ void sftp_fail_all(struct sftp *s, enum rclass c, const struct err *why)
 		struct rop *op = x->op;
 
 		next = x->next;
+		put_end_hasher(s, x, NULL);
 		x->op = NULL;
 		x->prev = x->next = NULL;
 		x->weight = 0;

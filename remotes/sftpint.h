@@ -16,6 +16,7 @@
 
 struct xfer;
 struct mkd;
+struct hasher;
 struct sreq;
 typedef void sreq_fn(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w);
 
@@ -46,7 +47,7 @@ struct xfer {
 	bool sized;
 	struct sreq *first, *last;      /* reads in order */
 	struct md5 md5;
-	uint64_t hashed;
+	struct hasher *hasher;
 	unsigned samples;
 	bool bad_sample;
 };
@@ -65,6 +66,7 @@ struct sftp {
 	struct xfer *fresh, *fresh_last, *busy, *busy_last;
 	size_t load, cap;
 	uint64_t flight;
+	unsigned hashers;
 	struct map dirs;
 	uint32_t max_read, max_write;
 	size_t max_handles;
@@ -104,6 +106,7 @@ bool xfer_opened(struct sftp *s, struct xfer *x, enum sftp_type type, struct wir
 /* sftpput.c */
 void put_start(struct sftp *s, struct xfer *x);
 void put_chunk(struct sftp *s, struct xfer *x);
+void put_end_hasher(struct sftp *s, struct xfer *x, unsigned char digest[16]);   /* digest NULL: stop it */
 void put_give_up(struct sftp *s, struct xfer *x);
 
 /* sftpdir.c */

@@ -4,6 +4,8 @@
 #include "core/base/own.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -13,7 +15,79 @@
 #define RESUME_BACK (4u << 20)          /* of what is there, the end is written again */
 #define SAMPLE 4096u
 #define SAMPLES 32u
-#define HASH_SLICE (8u << 20)
+#define HASHERS 2u                      /* digests computed beside the transfer, per session */
+#define HASHER_MIN (4u << 20)
+#define HASH_STEP (1u << 20)
+
+/* The digest of one large source, in a thread of its own: encryption needs this one. */
+struct hasher {
+	pthread_t thread;
+	int fd;
+	uint64_t size;
+	atomic_bool stop;
+	bool failed;
+	unsigned char digest[16];
+};
+
+static void *hasher_main(void *p)
+{
+	struct hasher *h = p;
+	autofree char *buf = xmalloc(HASH_STEP);
+	struct md5 m;
+	uint64_t at = 0;
+
+	md5_init(&m);
+	while (at < h->size && !atomic_load(&h->stop)) {
+		ssize_t n = pread(h->fd, buf, h->size - at < HASH_STEP ? (size_t)(h->size - at) : HASH_STEP, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			h->failed = true;
+			return NULL;
+		}
+		md5_update(&m, buf, (size_t)n);
+		at += (uint64_t)n;
+	}
+	md5_final(&m, h->digest);
+	return NULL;
+}
+
+static void hasher_start(struct sftp *s, struct xfer *x, bool must)
+{
+	struct hasher *h;
+
+	if (x->op->fd < 0 || x->size < HASHER_MIN || (s->hashers >= HASHERS && !must))
+		return;
+	h = xcalloc(1, sizeof(*h));
+	h->fd = x->op->fd;
+	h->size = x->size;
+	if (pthread_create(&h->thread, NULL, hasher_main, h)) {
+		free(h);
+		return;
+	}
+	x->hasher = h;
+	s->hashers++;
+}
+
+/* Must run before the operation is told: the descriptor is its caller's. s NULL: the session is gone. */
+void put_end_hasher(struct sftp *s, struct xfer *x, unsigned char digest[16])
+{
+	struct hasher *h = x->hasher;
+
+	if (!h)
+		return;
+	if (!digest)
+		atomic_store(&h->stop, true);
+	pthread_join(h->thread, NULL);
+	if (digest)
+		memcpy(digest, h->digest, 16);
+	if (digest && h->failed)
+		memset(digest, 0, 16);
+	free(h);
+	x->hasher = NULL;
+	s->hashers--;
+}
 
 /* An abandoned temporary is removed; s is NULL when there is no connection to do it with. */
 void put_give_up(struct sftp *s, struct xfer *x)
@@ -206,7 +280,10 @@ static void put_close(struct sftp *s, struct xfer *x)
 	unsigned char digest[16];
 
 	if (has_md5(x)) {
-		md5_final(&x->md5, digest);
+		if (x->hasher)
+			put_end_hasher(s, x, digest);
+		else
+			md5_final(&x->md5, digest);
 		if (memcmp(digest, x->op->md5, 16)) {
 			x->keep_tmp = false;
 			put_error(s, x, RC_CORRUPT, ERR_CORRUPT, "the local object does not match its name");
@@ -216,19 +293,6 @@ static void put_close(struct sftp *s, struct xfer *x)
 	x->closing = true;
 	x->pending++;
 	sftp_ask_handle(s, SFTP_CLOSE, put_closed, x, &x->handle);
-}
-
-/* The part that is on the server already still counts for the digest; a slice at a time, others go on meanwhile. */
-static int hash_before(struct xfer *x)
-{
-	size_t n = x->at - x->hashed < HASH_SLICE ? (size_t)(x->at - x->hashed) : HASH_SLICE;
-	autofree char *buf = xmalloc(n);
-
-	if (read_source(x->op, x->hashed, buf, n))
-		return -1;
-	md5_update(&x->md5, buf, n);
-	x->hashed += n;
-	return 0;
 }
 
 /* The bytes are read straight into the packet. */
@@ -247,7 +311,7 @@ static int write_chunk(struct sftp *s, struct xfer *x)
 		sftp_unask(s, q, mark);
 		return -1;
 	}
-	if (has_md5(x))
+	if (has_md5(x) && !x->hasher)
 		md5_update(&x->md5, s->out.buf + s->out.len, n);
 	s->out.len += n;
 	s->out.buf[s->out.len] = '\0';
@@ -256,19 +320,16 @@ static int write_chunk(struct sftp *s, struct xfer *x)
 	s->flight += n;
 	x->pending++;
 	x->at += n;
-	x->hashed += n;
 	return 0;
 }
 
 void put_chunk(struct sftp *s, struct xfer *x)
 {
-	bool behind = x->hashed < x->at;
-
-	if (behind ? hash_before(x) : x->at < x->size ? write_chunk(s, x) : 0) {
+	if (x->at < x->size && write_chunk(s, x)) {
 		put_error(s, x, RC_FATAL, ERR_CHANGED, "the local file became shorter while it was read");
 		return;
 	}
-	if (x->hashed < x->at || x->at < x->size)
+	if (x->at < x->size)
 		xfer_busy(s, x);
 	else
 		put_close(s, x);
@@ -277,11 +338,12 @@ void put_chunk(struct sftp *s, struct xfer *x)
 static void put_go(struct sftp *s, struct xfer *x, uint64_t from)
 {
 	x->at = from;
-	x->hashed = 0;
-	if (has_md5(x))
+	if (has_md5(x)) {
 		md5_init(&x->md5);
-	else
-		x->hashed = from;
+		hasher_start(s, x, from > 0);
+		if (from && !x->hasher)
+			x->at = 0;
+	}
 	xfer_busy(s, x);
 }
 

@@ -96,6 +96,7 @@ void xfer_finish(struct sftp *s, struct xfer *x, enum rclass c)
 {
 	struct rop *op = x->op;
 
+	put_end_hasher(s, x, NULL);
 	x->op = NULL;
 	forget_reads(s, x);
 	if (x->open && !x->closing)

@@ -293,7 +293,7 @@ static int check_host_key(struct sshlib *l, const struct knownhosts *k, bool *tr
 	const char *word = "unknown", *key;
 	size_t len = 0, i;
 	int type = 0;
-	autofree char *print = NULL;
+	autofree char *print = NULL, *name = NULL;
 	enum kh_answer a;
 
 	key = ssh2.libssh2_session_hostkey(l->session, &len, &type);
@@ -309,9 +309,9 @@ static int check_host_key(struct sshlib *l, const struct knownhosts *k, bool *tr
 	if (a != KH_UNKNOWN)
 		return refuse_changed(c, word, print, at, e);
 	*try_ssh = somebody_there() && !c->password && !c->passphrase;          /* ssh asks, and writes the file */
-	err_set(e, ERR_AUTH, "No %s host key is known for %s%s%s and you have requested strict checking (SHA256:%s). "
-		"Host key verification failed.", word, c->real_port == 22 ? "" : "[", c->key_alias,
-		c->real_port == 22 ? "" : "]", print);
+	name = c->real_port == 22 ? xstrdup(c->key_alias) : xasprintf("[%s]:%d", c->key_alias, c->real_port);
+	err_set(e, ERR_AUTH, "No %s host key is known for %s and you have requested strict checking (SHA256:%s). "
+		"Host key verification failed.", word, name, print);
 	err_hint(e, "compare the fingerprint, then: ssh-keyscan -p %d %s >>%s", c->real_port, c->host,
 		 c->known_hosts.n ? c->known_hosts.v[0] : "~/.ssh/known_hosts");
 	return -1;

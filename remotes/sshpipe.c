@@ -6,6 +6,7 @@
 #include "remotes/duplex.h"
 #include "remotes/sshconf.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -77,7 +78,8 @@ static bool says(const struct sshpipe *p, const char *text)
 static void tidy(struct str *out, const char *text)
 {
 	for (; *text; text++) {
-		if (*text == '\r' || *text == '@')
+		if (*text == '\r' || *text == '@' || (isspace((unsigned char)*text) && *text != '\n' &&
+						     (!out->len || out->buf[out->len - 1] == ' ')))
 			continue;
 		if (*text != '\n') {
 			str_addc(out, *text);
