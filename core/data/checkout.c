@@ -234,24 +234,11 @@ static int check_unsaved(struct plan *pl, struct err *e)
 		       "Use `--force` to force.%s", list.buf);
 }
 
-static struct seen seen_of(struct plan *pl, const struct dentry *d)
+static struct seen seen_of(const struct dentry *d)
 {
-	struct seen s = { 0 };
-
 	if (d->file)
 		return (struct seen){ d->file->ino, d->file->size, d->file->mtime_ns, d->file->is_link };
-	for (size_t i = 0; i < pl->old->nseen; i++) {
-		const struct wtree *w = pl->old->seen[i];
-		autofree char *abs = repo_abs(pl->p->repo, d->key);
-
-		if (w->abs && !strcmp(w->abs, abs))
-			s = (struct seen){ w->st.st_ino, (uint64_t)w->st.st_size,
-					   w->st.st_mtim.tv_sec * 1000000000ll + w->st.st_mtim.tv_nsec,
-					   w->is_link };
-	}
-	if (d->broken)
-		s.is_link = true;
-	return s;
+	return (struct seen){ .is_link = d->broken };
 }
 
 /* A file that stays a file is replaced by rename later (C3); it must still be the one that was read. */
@@ -260,7 +247,7 @@ static int delete_files(struct plan *pl, struct err *e)
 	for (size_t i = 0; i < pl->files_delete.n; i++) {
 		const struct dentry *d = pl->files_delete.v[i];
 		const struct dentry *next = dindex_find(pl->now, d->key);
-		struct seen s = seen_of(pl, d);
+		struct seen s = seen_of(d);
 		int rc;
 
 		/* What nothing is recorded for is not exchanged for nothing. */
@@ -363,12 +350,10 @@ static int drop_partial(struct plan *pl, const struct dselect *s, struct err *e)
 	if (wtree_read(pl->p, s->key, legacy, WTREE_IDS, &w, e))
 		return -1;
 	for (size_t i = 0; w.present && i < (w.is_dir ? w.walk.n : 1); i++) {
-		const struct walk_file *f = w.is_dir ? &w.walk.f[i] : NULL;
-		autofree char *key = f ? path_join(s->key, f->path) : xstrdup(s->key);
-		struct seen seen = f ? (struct seen){ f->ino, f->size, f->mtime_ns, f->is_link } :
-			(struct seen){ w.st.st_ino, (uint64_t)w.st.st_size,
-				       w.st.st_mtim.tv_sec * 1000000000ll + w.st.st_mtim.tv_nsec, w.is_link };
-		int has = is_cached(pl->p, f ? &f->id : &w.id, legacy, e);
+		const struct walk_file *f = w.is_dir ? &w.walk.f[i] : &w.self;
+		autofree char *key = w.is_dir ? path_join(s->key, f->path) : xstrdup(s->key);
+		struct seen seen = { f->ino, f->size, f->mtime_ns, f->is_link };
+		int has = is_cached(pl->p, w.is_dir ? &f->id : &w.id, legacy, e);
 
 		if (has < 0)
 			return -1;

@@ -278,6 +278,7 @@ int dindex_add_reading(struct dindex *x, const struct dselect *s, struct wtree *
 	/* A part of a directory has no recorded hash of its own: it is compared by its members. */
 	d->has_id = w->has_id && (s->whole || !w->is_dir);
 	d->is_exec = !w->is_dir && w->has_exec;
+	d->file = w->is_dir ? NULL : &w->self;
 	if (!w->is_dir || ((flags & DINDEX_SHALLOW) && d->has_id))
 		return 0;
 	if (wtree_ids(w, e))
@@ -354,6 +355,16 @@ void dselection_release(struct dselection *s)
 	memset(s, 0, sizeof(*s));
 }
 
+void dselect_push(struct dselection *s, struct item *out)
+{
+	if (!out->cache || !out->path || !*out->path)
+		return;
+	GROW(s->v, s->n, s->cap);
+	s->v[s->n].out = out;
+	s->v[s->n].whole = true;
+	s->v[s->n++].key = xstrdup(out->path);
+}
+
 void dselect_out(struct dselection *s, struct item *out, const char *inside)
 {
 	autofree char *key = NULL;
@@ -370,26 +381,12 @@ void dselect_out(struct dselection *s, struct item *out, const char *inside)
 	s->v[s->n++].key = take(key);
 }
 
-/* Thousands of outputs: no search for duplicates where there can be none. */
-static void select_stage(struct dselection *s, struct stage *st)
-{
-	for (size_t i = 0; i < st->nouts; i++) {
-		struct item *out = st->outs[i];
-
-		if (!out->cache || !out->path || !*out->path)
-			continue;
-		GROW(s->v, s->n, s->cap);
-		s->v[s->n].out = out;
-		s->v[s->n].whole = true;
-		s->v[s->n++].key = xstrdup(out->path);
-	}
-}
-
 void dselect_targets(struct dselection *s, const struct index *x, const struct targets *t)
 {
 	if (!t) {
 		for (size_t i = 0; i < x->n; i++)
-			select_stage(s, x->v[i]);
+			for (size_t k = 0; k < x->v[i]->nouts; k++)
+				dselect_push(s, x->v[i]->outs[k]);
 		return;
 	}
 	for (size_t i = 0; i < t->n; i++) {

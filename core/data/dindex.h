@@ -26,7 +26,7 @@ struct err;
 struct dentry {
 	const char *key;
 	const struct item *out;         /* the output it belongs to; NULL: a directory above outputs */
-	const struct walk_file *file;   /* work tree: its stat; NULL else */
+	const struct walk_file *file;   /* work tree, files: its stat; else NULL */
 	struct oid id;
 	bool has_id;                    /* recorded, or computed */
 	bool legacy;                    /* id is an md5-dos2unix */
@@ -56,6 +56,7 @@ struct dselection { struct dselect *v; size_t n, cap; };
 void dselection_release(struct dselection *s);
 /* Outputs of the targets (NULL: of all stages) that are kept in the cache and lie inside the repository. */
 void dselect_targets(struct dselection *s, const struct index *x, const struct targets *t);
+void dselect_push(struct dselection *s, struct item *out);               /* whole; must not be in it yet */
 void dselect_out(struct dselection *s, struct item *out, const char *inside);
 
 enum { DINDEX_SHALLOW = 1 };    /* do not look into directories that have a hash */

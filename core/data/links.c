@@ -111,8 +111,7 @@ static int remove_reading(struct project *p, const char *rel, struct wtree *w, s
 	if (beneath_open(&b, p->repo->root, e))
 		return -1;
 	if (!w->is_dir) {
-		struct seen s = { w->st.st_ino, (uint64_t)w->st.st_size,
-				  w->st.st_mtim.tv_sec * 1000000000ll + w->st.st_mtim.tv_nsec, w->is_link };
+		struct seen s = { w->self.ino, w->self.size, w->self.mtime_ns, w->self.is_link };
 
 		rc = beneath_unlink(&b, rel, &s, e);
 		goto undo;

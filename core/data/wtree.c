@@ -256,6 +256,12 @@ int wtree_read(struct project *p, const char *rel, bool legacy, unsigned want, s
 	}
 	if (!w.is_dir) {
 		w.size = (uint64_t)w.st.st_size;
+		w.self = (struct walk_file){
+			.path = "", .size = w.size, .ino = w.st.st_ino, .dev = w.st.st_dev,
+			.mtime_ns = w.st.st_mtim.tv_sec * 1000000000ll + w.st.st_mtim.tv_nsec,
+			.ctime_ns = w.st.st_ctim.tv_sec * 1000000000ll + w.st.st_ctim.tv_nsec,
+			.mode = w.st.st_mode, .is_link = w.is_link, .nlink = (unsigned)w.st.st_nlink,
+		};
 		w.has_exec = (w.st.st_mode & 0111) != 0;
 		w.has_ids = true;
 		if (want && file_id(&w, e))

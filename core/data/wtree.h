@@ -30,6 +30,7 @@ struct wtree {
 	bool legacy;
 	struct stat st;                 /* of what the path leads to */
 	struct oid id;
+	struct walk_file self;          /* a file: its own stat, as members have it */
 	struct walk walk;               /* members of a directory */
 	struct strvec broken;           /* links that lead nowhere: no members */
 	struct strvec dirs;             /* directories below it, sorted by bytes, empty ones and links to directories too */

@@ -1,0 +1,156 @@
+/* datadiff_remote - 'data status --not-in-remote'. */
+#include "core/data/datadiff.h"
+
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/map.h"
+#include "core/base/own.h"
+#include "core/cache/state.h"
+#include "core/data/dindex.h"
+#include "core/data/project.h"
+#include "core/data/remote.h"
+#include "core/data/transfer.h"
+#include "core/repo/config.h"
+#include "core/repo/repo.h"
+#include "core/stage/index.h"
+#include "core/stage/stage.h"
+
+#define FACT_KIND "remote-has"
+
+struct asked { const struct dentry *d; struct remote *r; };
+
+static bool wanted(const struct strvec *keys, const char *key)
+{
+	bool yes = !keys->n;
+
+	for (size_t i = 0; !yes && i < keys->n; i++)
+		yes = path_is_inside(key, keys->v[i]);
+	return yes;
+}
+
+static char *fact_key(const struct remote *r, const struct dentry *d)
+{
+	char hex[OID_HEX_MAX];
+
+	oid_hex(hex, &d->id);
+	return xasprintf("%s %s%s", r->url ? r->url : "", hex, d->legacy ? " 2" : "");
+}
+
+/* What the last question told. */
+static void recall(struct project *p, struct remote *r, const struct dindex *x, const struct strvec *keys,
+		   struct strvec *out)
+{
+	struct state *s = project_state(p);
+
+	for (size_t i = 0; i < x->n; i++) {
+		const struct dentry *d = &x->v[i];
+		autofree char *key = NULL;
+		char yes;
+
+		if (!d->has_id || !wanted(keys, d->key))
+			continue;
+		key = r ? fact_key(r, d) : NULL;
+		if (!r || !s || !state_get_fact(s, FACT_KIND, key, &yes, 1))
+			strvec_pushf(out, "%s%s", d->key, d->is_dir ? "/" : "");
+	}
+}
+
+static int ask(struct project *p, struct remote *r, const struct dindex *x, const struct strvec *keys,
+	       struct strvec *out, struct err *e)
+{
+	struct state *s = project_state(p);
+	struct want_set w = { 0 };
+	struct binset have[2] = { BINSET_INIT(sizeof(struct oid)), BINSET_INIT(sizeof(struct oid)) };
+	int rc = 0;
+
+	for (int legacy = 0; !rc && legacy < 2; legacy++) {
+		for (size_t i = 0; i < x->n; i++) {
+			const struct dentry *d = &x->v[i];
+
+			if (!d->has_id || d->legacy != !!legacy || !wanted(keys, d->key))
+				continue;
+			GROW(w.v, w.n, w.cap);
+			w.v[w.n++] = (struct want){ .id = d->id, .legacy = d->legacy, .path = xstrdup(d->key) };
+		}
+		if (w.n)
+			rc = transfer_have(p, r, &w, &have[legacy], e);
+		want_release(&w);
+		memset(&w, 0, sizeof(w));
+	}
+	for (size_t i = 0; !rc && i < x->n; i++) {
+		const struct dentry *d = &x->v[i];
+		autofree char *key = NULL;
+		bool has;
+
+		if (!d->has_id || !wanted(keys, d->key))
+			continue;
+		has = binset_has(&have[d->legacy], &d->id);
+		key = fact_key(r, d);
+		if (s)
+			state_put_fact(s, FACT_KIND, key, has ? "y" : NULL, has ? 1 : 0);
+		if (!has)
+			strvec_pushf(out, "%s%s", d->key, d->is_dir ? "/" : "");
+	}
+	binset_release(&have[0]);
+	binset_release(&have[1]);
+	return rc;
+}
+
+/* The outputs of one remote (an output may name its own). */
+static int one_remote(struct project *p, const struct dselection *sel, const char *name, const struct strvec *keys,
+		      const struct data_status_opts *o, struct strvec *out, struct err *e)
+{
+	autodindex struct dindex *x = dindex_new(p);
+	autoerr struct err why = ERR_INIT;
+	struct remote *r = NULL;
+	int rc = 0;
+
+	for (size_t i = 0; i < sel->n; i++) {
+		const char *own = sel->v[i].out->remote;
+
+		if (strcmp(own ? own : "", name ? name : ""))
+			continue;
+		if (dindex_add_declared(x, &sel->v[i], o->granular ? 0 : DINDEX_SHALLOW, e))
+			return -1;
+	}
+	dindex_sort(x);
+	if (!x->n)
+		return 0;
+	if (!name)
+		name = o->remote ? o->remote : config_get(p->repo->config, "core", "remote");
+	if (name && remote_open_named(&r, p->repo, name, 0, e))
+		return -1;
+	if (!r || o->no_refresh)
+		recall(p, r, x, keys, out);
+	else
+		rc = ask(p, r, x, keys, out, e);
+	remote_close(r);
+	return rc;
+}
+
+int data_not_in_remote(struct project *p, const struct index *x, const struct strvec *keys,
+		       const struct data_status_opts *o, struct strvec *out, struct err *e)
+{
+	autostrvec struct strvec names = STRVEC_INIT;
+	struct dselection all = { 0 }, sel = { 0 };
+	int rc;
+
+	dselect_targets(&all, x, NULL);
+	for (size_t i = 0; i < all.n; i++) {
+		struct item *out_item = all.v[i].out;
+
+		if (!out_item->push || stage_is_import(out_item->stage))
+			continue;
+		dselect_push(&sel, out_item);
+		if (out_item->remote)
+			strvec_push(&names, out_item->remote);
+	}
+	strvec_sort(&names);
+	strvec_uniq(&names);
+	rc = one_remote(p, &sel, NULL, keys, o, out, e);
+	for (size_t i = 0; !rc && i < names.n; i++)
+		rc = one_remote(p, &sel, names.v[i], keys, o, out, e);
+	dselection_release(&all);
+	dselection_release(&sel);
+	return rc;
+}
