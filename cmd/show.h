@@ -1,0 +1,35 @@
+/*
+ * show - outcomes several commands print alike.
+ */
+#ifndef CMD_SHOW_H
+#define CMD_SHOW_H
+
+#include "core/base/compat.h"
+
+struct session;
+struct strvec;
+struct node;
+struct checkout_result;
+struct stage_status;
+struct stage;
+struct str;
+struct err;
+
+/* Root-relative paths, made relative to the user's directory, directories first, as checkout and pull list them. */
+void show_sorted(struct session *s, const struct strvec *rel, struct strvec *out);
+struct node *show_paths(struct session *s, const struct strvec *rel);
+/* "M\tpath" "A\tpath" "D\tpath" */
+void show_changes(struct session *s, const struct checkout_result *r);
+/* "1 file modified, 2 files added and 3 files deleted", or "No changes." */
+void show_summary(const struct checkout_result *r);
+/* Appends "2 files added" and the like, joined as DVC joins them; 'parts' counts what went before. */
+void show_count(struct strvec *parts, uint64_t n, const char *what);
+char *show_joined(const struct strvec *parts);          /* "a, b and c" */
+/* DVC's shape of one stage's status: a list of maps and texts. */
+struct node *show_status(const struct stage_status *st);
+/* "what - cause": how DVC's commands report a failure they handle. */
+void show_failed(struct err *e, const char *what);
+/* 1.00k as DVC prints sizes */
+void show_size(struct str *out, double bytes);
+
+#endif
