@@ -35,6 +35,8 @@ int  gitrepo_all_commits(struct gitrepo *g, struct git_refs *out, struct err *e)
 /* The n commits from rev backwards along first parents; since: Unix time or 0. */
 int  gitrepo_history(struct gitrepo *g, const char *rev, int n, int64_t since, struct git_refs *out, struct err *e);
 
+int64_t gitrepo_commit_time(struct gitrepo *g, const char *sha);        /* Unix time; -1 when unknown */
+
 int  gittree_open(struct gittree **out, struct gitrepo *g, const char *sha, struct err *e);
 void gittree_close(struct gittree *t);
 const char *gittree_id(const struct gittree *t);        /* of the root tree: equal trees need one look */
