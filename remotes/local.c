@@ -130,7 +130,7 @@ static int open_temp(struct local *l, const char *path, mode_t mode, struct str 
 static enum rclass do_put(struct local *l, struct rop *op, const char *path, unsigned char *buf)
 {
 	/* Objects are read-only from their first moment; the descriptor may still write. */
-	mode_t mode = op->flags & ROP_HAS_MD5 ? 0444 : 0666;
+	mode_t mode = op->flags & ROP_OBJECT ? 0444 : 0666;
 	autostr struct str tmp = STR_INIT;
 	unsigned char md5[16];
 	autoclose int fd = open_temp(l, path, mode, &tmp, &op->err);

@@ -24,7 +24,10 @@ enum {
 	REMOTE_MULTIPART = 32, REMOTE_DELETE = 64, REMOTE_LOCAL = 128, REMOTE_VERSIONS = 256,
 };
 /* rop flags */
-enum { ROP_HAS_MD5 = 1, ROP_IF_ABSENT = 2, ROP_RESUME = 4 };
+enum {
+	ROP_HAS_MD5 = 1, ROP_IF_ABSENT = 2, ROP_RESUME = 4,
+	ROP_OBJECT = 8,         /* immutable content: read-only where a remote has modes */
+};
 
 struct rop {
 	enum rop_kind kind;

@@ -1,38 +1,64 @@
 /*
  * transfer - objects between cache and remote: what is in use, want minus have, order, verification, resume.
  *
- *  T1  A manifest goes up after its last child is confirmed; if one child failed it stays home.
+ *  T1  A manifest goes up after its last child is confirmed; if one child failed or is nowhere it stays home. (A push of one
+ *      path inside a directory confirms the children that were asked for, and sends the manifest that names them.)
  *  T2  A manifest's presence on a remote proves nothing about its children unless we confirmed them there ourselves.
- *  T3  Nothing downloaded is named in the cache before its digest matched.
+ *  T3  Nothing downloaded is named in the cache before its digest matched; a manifest is named there after its children.
  *  T4  A failed object does not stop the others; auth failure and cancel do. Failures are listed one by one.
+ *  T5  Memory: one manifest entry and one want an object, nothing else grows with the number of objects.
  */
 #ifndef DATA_TRANSFER_H
 #define DATA_TRANSFER_H
 
+#include "core/base/err.h"
 #include "core/base/str.h"
 #include "core/cache/oid.h"
 
 struct project;
 struct remote;
-struct targets;
-struct err;
+struct item;
+struct tree;
 
+/* One output that is wanted, whole or in part. */
+struct want_group {
+	char *path;                     /* root-relative */
+	char *inside;                   /* path inside a directory; NULL: all of it */
+	char *remote;                   /* the output's own remote, or NULL */
+	struct item *out;               /* in the index of the work tree; NULL: of another revision */
+	struct tree *tree;              /* a directory's manifest once it was read */
+	uint32_t manifest;              /* want + 1 of the manifest, 0: a file */
+};
 struct want {
 	struct oid id;
 	bool legacy;
+	uint8_t state;                  /* transfer's */
+	uint32_t group;                 /* the first that needs it */
+	const char *rel;                /* inside the group's tree (borrowed from it), or NULL: the group's own object */
 	uint64_t size;                  /* 0 when unknown */
-	char *path;                     /* one path that needs it, for messages; owned */
-	uint32_t manifest;              /* index + 1 of the manifest it belongs to; 0: none */
 };
-struct want_set { struct want *v; size_t n, cap; void *seen; };
+struct want_set {
+	struct want *v;
+	size_t n, cap;
+	struct want_group *g;
+	size_t ng, gcap;
+	uint32_t *slot;                 /* id -> want + 1 */
+	size_t nslots;
+};
 void want_release(struct want_set *w);
+char *want_path(const struct want_set *w, const struct want *x);        /* root-relative; malloc'd */
+struct want *want_find(const struct want_set *w, const struct oid *id, bool legacy);
 
-struct failure { char *path; struct oid id; bool legacy; struct err *err; };
+struct failure { char *path; struct oid id; bool legacy; int http_status; char *code, *msg; };
+struct planned { char *path; struct oid id; uint64_t size; };
 struct transfer_result {
 	uint64_t objects, bytes;        /* moved (or, dry, would be) */
+	uint64_t counted;               /* what DVC's summary would say: with manifests held back, and every run-cache file */
 	struct failure *fail;
-	size_t nfail;
-	struct strvec missing;          /* paths whose objects are neither here nor there */
+	size_t nfail, fail_cap;
+	struct planned *plan;           /* dry run */
+	size_t nplan, plan_cap;
+	size_t nmissing;                /* objects that are neither here nor there; a warning has named them */
 };
 void transfer_result_release(struct transfer_result *r);
 
@@ -41,22 +67,38 @@ struct transfer_opts {
 	unsigned jobs;
 	bool dry_run, check;            /* check: ask for every object, trust nothing */
 	bool run_cache;
-	uint64_t max_size;              /* fetch only; 0: none */
 };
 /* Which revisions, as the user asked (-a -T -A and the work tree), and which targets. */
 struct collect_opts {
 	const struct strvec *targets;
 	bool all_branches, all_tags, all_commits, recursive, with_deps, glob;
-	bool push;                      /* leave out outputs with push: false */
-	const char *type;               /* NULL, "metrics", "plots" */
+	bool push;                      /* leave out outputs with push: false, and what was imported from repositories */
+	const char *remote;             /* leave out outputs of another remote */
+	const struct strvec *types;     /* NULL or empty: all; "metrics", "plots" */
+	uint64_t max_size;              /* leave out outputs of this size or more; 0: none */
 };
+/* All in one set; manifests that the cache has are read. */
 int  transfer_collect(struct project *p, const struct collect_opts *c, struct want_set *out, struct err *e);
 int  transfer_push(struct project *p, const struct collect_opts *c, const struct transfer_opts *o,
 		   struct transfer_result *r, struct err *e);
 int  transfer_fetch(struct project *p, const struct collect_opts *c, const struct transfer_opts *o,
 		    struct transfer_result *r, struct err *e);
-/* Objects in cache / remote of everything collected: for 'status -c', 'data status --not-in-remote', gc -c. */
+/* Which objects of w the remote holds (18 bytes a key: oid, legacy): 'status -c', 'data status --not-in-remote', gc -c. */
 struct binset;
-int  transfer_have(struct project *p, struct remote *r, const struct want_set *w, struct binset *have, struct err *e);
+#define WANT_KEY 18
+void want_key(unsigned char out[WANT_KEY], const struct want *w);
+int  transfer_have(struct project *p, struct remote *r, struct want_set *w, bool check, struct binset *have, struct err *e);
+/* Objects named by id, not collected from a repository: imports from another one, add --to-remote. */
+void want_add_object(struct want_set *w, const char *path, const struct oid *id, bool legacy, uint64_t size);
+int  transfer_fetch_set(struct project *p, struct remote *r, struct want_set *w, const struct transfer_opts *o,
+			struct transfer_result *res, struct err *e);
+int  transfer_push_set(struct project *p, struct remote *r, struct want_set *w, const struct transfer_opts *o,
+		       struct transfer_result *res, struct err *e);
+
+/* Imports bring their own source: set by who knows them (core/pipeline). Fetches what the output's cache lacks; *objects is
+ * increased. Asked only for outputs of the work tree whose stage is a repository import. */
+typedef int transfer_import_fn(struct project *p, struct item *out, const char *inside, unsigned jobs, uint64_t *objects,
+			       struct err *e);
+void transfer_set_import(transfer_import_fn *fn);
 
 #endif

@@ -1,0 +1,554 @@
+#include "core/data/transfer_own.h"
+
+#include "core/base/fs.h"
+#include "core/base/hash.h"
+#include "core/base/notice.h"
+#include "core/base/own.h"
+#include "core/base/pool.h"
+#include "core/base/proc.h"
+#include "core/base/progress.h"
+#include "core/cache/store.h"
+#include "core/cache/tree.h"
+#include "core/data/project.h"
+#include "core/repo/config.h"
+#include "core/repo/repo.h"
+#include "core/stage/stage.h"
+
+#include <fcntl.h>
+
+#define MANIFEST_MAX (1ull << 30)
+
+static transfer_import_fn *import_fn;   /* set once by main, before any thread */
+
+void transfer_set_import(transfer_import_fn *fn)
+{
+	import_fn = fn;
+}
+
+static bool is_file(const struct run *x, const struct want *w)
+{
+	(void)x;
+	return !w->id.is_dir;
+}
+
+static bool is_manifest(const struct run *x, const struct want *w)
+{
+	(void)x;
+	return w->id.is_dir;
+}
+
+/* The state a manifest takes from its children (T1): WANT_OPEN when all that were wanted are where they shall be. */
+static uint8_t state_of_children(const struct want_set *w, const struct want_group *g, bool legacy)
+{
+	uint8_t worst = WANT_OPEN;
+
+	for (size_t i = 0; g->tree && i < g->tree->n; i++) {
+		const struct want *c = want_find(w, &g->tree->e[i].id, legacy);
+
+		if (c && c->state == WANT_FAILED)
+			return WANT_FAILED;
+		if (c && (c->state == WANT_MISSING || c->state == WANT_OPEN))
+			worst = WANT_HELD;
+	}
+	return worst;
+}
+
+static void hold_manifests(struct run *x, uint8_t in_state)
+{
+	for (size_t i = 0; i < x->w->ng; i++) {
+		struct want_group *g = &x->w->g[i];
+		struct want *m = g->manifest ? &x->w->v[g->manifest - 1] : NULL;
+		uint8_t s;
+
+		if (!m || m->state != in_state)
+			continue;
+		s = state_of_children(x->w, g, m->legacy);
+		if (s == WANT_FAILED) {
+			autoerr struct err why = ERR_INIT;
+
+			err_set(&why, ERR_FAIL, "a file of the directory could not be transferred");
+			run_fail(x, m, NULL, &why);
+		} else if (s == WANT_HELD) {
+			m->state = WANT_HELD;
+			x->res->counted++;      /* DVC counts what it meant to send */
+		}
+	}
+}
+
+static void plan_dry(struct run *x)
+{
+	struct transfer_result *r = x->res;
+
+	for (size_t i = 0; i < x->w->n; i++) {
+		struct want *w = &x->w->v[i];
+		uint64_t size = w->size;
+
+		if (w->state != WANT_OPEN)
+			continue;
+		GROW(r->plan, r->nplan, r->plan_cap);
+		r->plan[r->nplan++] = (struct planned){ want_path(x->w, w), w->id, size };
+		r->objects++;
+		r->bytes += size;
+	}
+}
+
+/* ---- push ---- */
+
+/* A manifest that only the remote has tells what else should be there. */
+static int read_remote_manifests(struct run *x, struct err *e)
+{
+	for (size_t i = 0; i < x->w->ng; i++) {
+		struct want_group *g = &x->w->g[i];
+		autostr struct str text = STR_INIT;
+		autoerr struct err why = ERR_INIT;
+		char key[OID_KEY_MAX];
+		unsigned char md5[16];
+		const struct want *m;
+
+		if (!g->manifest || g->tree)
+			continue;
+		m = &x->w->v[g->manifest - 1];
+		oid_key(key, &m->id, m->legacy);
+		if (remote_read_all(x->r, key, MANIFEST_MAX, &text, &why)) {
+			if (why.code == ERR_NOTFOUND)
+				continue;
+			err_move(e, &why);
+			return -1;
+		}
+		md5_once(str_cstr(&text), text.len, md5);
+		if (!memcmp(md5, m->id.md5, 16) && !tree_parse(&g->tree, str_cstr(&text), text.len, key, &why))
+			want_expand(x->w, i);
+	}
+	return 0;
+}
+
+static void open_to_missing(struct run *x)
+{
+	for (size_t i = 0; i < x->w->n; i++) {
+		struct want *w = &x->w->v[i];
+
+		if (w->state == WANT_OPEN && store_has_quick(x->store[w->legacy], &w->id, &w->size) <= 0)
+			w->state = WANT_MISSING;
+	}
+}
+
+static uint64_t open_count(const struct want_set *w)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < w->n; i++)
+		n += w->v[i].state == WANT_OPEN;
+	return n;
+}
+
+/* What we saw complete on a remote that cannot list. */
+static void confirm(struct run *x)
+{
+	if (x->r->caps & REMOTE_LIST)
+		return;
+	for (size_t i = 0; i < x->w->ng; i++) {
+		const struct want_group *g = &x->w->g[i];
+		const struct want *m = g->manifest ? &x->w->v[g->manifest - 1] : NULL;
+
+		if (!m || g->inside || !g->tree)
+			continue;
+		plan_confirm(x, m, (m->state == WANT_HAVE || m->state == WANT_MOVED) &&
+			     state_of_children(x->w, g, m->legacy) == WANT_OPEN);
+	}
+}
+
+static int push_open(struct run *x, struct err *e)
+{
+	struct progress pr = { 0 };
+	int rc;
+
+	progress_begin(&pr, "pushing", open_count(x->w), 0);
+	x->progress = &pr;
+	rc = run_all(x, RUN_PUT, 0, is_file, e);
+	if (!rc) {
+		hold_manifests(x, WANT_OPEN);
+		proc_fault("push.children");
+		rc = run_all(x, RUN_PUT, 0, is_manifest, e);
+	}
+	x->progress = NULL;
+	progress_end(&pr);
+	return rc;
+}
+
+int transfer_push_set(struct project *p, struct remote *r, struct want_set *w, const struct transfer_opts *o,
+		      struct transfer_result *res, struct err *e)
+{
+	struct run x;
+	int rc = -1;
+
+	if (!w->n)
+		return 0;
+	if (run_open(&x, p, r, w, o, res, e))
+		return -1;
+	/* With --check a present but wrong object is replaced. */
+	x.overwrite = o->check || !(r->caps & REMOTE_COND_PUT);
+	if (read_remote_manifests(&x, e) || plan_have(&x, o->check, e))
+		goto undo;
+	if (o->dry_run) {
+		open_to_missing(&x);
+		plan_dry(&x);
+		rc = 0;
+	} else {
+		rc = open_count(w) ? push_open(&x, e) : 0;
+		confirm(&x);
+	}
+	warn_missing(&x);
+undo:
+	run_close(&x);
+	return rc;
+}
+
+static int need_default(const struct want_parts *parts)
+{
+	for (size_t i = 0; i < parts->n; i++)
+		if (!parts->v[i].remote)
+			return true;
+	return !parts->n;
+}
+
+static int push_runs(struct project *p, const struct transfer_opts *o, struct transfer_result *res, struct err *e)
+{
+	struct remote *r;
+	int rc;
+
+	if (remote_open_named(&r, p->repo, o->remote, o->jobs, e))
+		return -1;
+	rc = runs_push(p, r, o, res, e);
+	remote_close(r);
+	return rc;
+}
+
+static struct collect_opts with_remote(const struct collect_opts *c, const struct transfer_opts *o, bool push)
+{
+	struct collect_opts own = *c;
+
+	own.remote = o->remote;
+	own.push = push;
+	return own;
+}
+
+int transfer_push(struct project *p, const struct collect_opts *c, const struct transfer_opts *o,
+		  struct transfer_result *res, struct err *e)
+{
+	struct collect_opts own = with_remote(c, o, true);
+	struct want_parts parts = { NULL, 0, 0 };
+	struct remote *r = NULL;
+	int rc = -1;
+
+	/* An unknown remote is an error before anything is looked at. */
+	if ((o->remote && remote_open_named(&r, p->repo, o->remote, o->jobs, e)) ||
+	    (o->run_cache && push_runs(p, o, res, e)) || transfer_collect_parts(p, &own, &parts, e))
+		goto undo;
+	remote_close(r);
+	r = NULL;
+	if (need_default(&parts)) {
+		if (remote_open_named(&r, p->repo, o->remote, o->jobs, e))
+			goto undo;
+		remote_close(r);
+		r = NULL;
+	}
+	rc = 0;
+	for (size_t i = 0; i < parts.n && !rc; i++) {
+		const char *name = parts.v[i].remote ? parts.v[i].remote : o->remote;
+
+		rc = remote_open_named(&r, p->repo, name, o->jobs, e);
+		if (!rc)
+			rc = transfer_push_set(p, r, &parts.v[i].set, o, res, e);
+		remote_close(r);
+		r = NULL;
+	}
+undo:
+	remote_close(r);
+	want_parts_release(&parts);
+	return rc;
+}
+
+/* ---- fetch ---- */
+
+struct look { struct run *x; size_t from; };
+
+static int look_some(void *data, size_t from, size_t to, unsigned worker, struct err *e)
+{
+	struct look *l = data;
+
+	(void)worker;
+	for (size_t i = from; i < to; i++) {
+		struct want *w = &l->x->w->v[l->from + i];
+		uint64_t size;
+		int has;
+
+		if (w->state != WANT_OPEN)
+			continue;
+		has = store_has(l->x->store[w->legacy], &w->id, &size, e);
+		if (has < 0)
+			return -1;
+		if (has)
+			w->state = WANT_HAVE;
+	}
+	return 0;
+}
+
+/* What the cache has already, under its own rule of trust. */
+static int look_in_cache(struct run *x, size_t from, struct err *e)
+{
+	struct look l = { x, from };
+	size_t n = x->w->n - from;
+
+	if (n < 256)
+		return look_some(&l, 0, n, 0, e);
+	return pool_for(project_pool(x->p), n, 1024, look_some, &l, e);
+}
+
+static char *temp_path(const struct run *x, const struct want *w, const char *tmp)
+{
+	autofree char *object = store_path(x->store[w->legacy], &w->id), *dir = path_dir(object);
+
+	return path_join(dir, path_base(tmp));
+}
+
+static int read_fetched_manifest(struct run *x, size_t group, struct err *e)
+{
+	struct want_group *g = &x->w->g[group];
+	const struct want *m = &x->w->v[g->manifest - 1];
+	char hex[OID_HEX_MAX];
+
+	oid_hex(hex, &m->id);
+	if (m->state == WANT_READ) {
+		autofree char *path = temp_path(x, m, x->temp[g->manifest - 1]);
+		autostr struct str text = STR_INIT;
+
+		if (fs_read(&text, path, MANIFEST_MAX, e) || tree_parse(&g->tree, str_cstr(&text), text.len, hex, e))
+			return -1;
+	} else if (m->state == WANT_HAVE && tree_load(&g->tree, x->store[m->legacy], &m->id, e)) {
+		return -1;
+	}
+	return 0;
+}
+
+/* Adds the members of every manifest that is readable now. A manifest that is refused fails with its reason. */
+static void expand_fetched(struct run *x)
+{
+	for (size_t i = 0; i < x->w->ng; i++) {
+		struct want_group *g = &x->w->g[i];
+		autoerr struct err why = ERR_INIT;
+
+		if (!g->manifest || g->tree)
+			continue;
+		if (read_fetched_manifest(x, i, &why))
+			run_fail(x, &x->w->v[g->manifest - 1], NULL, &why);
+		else if (g->tree)
+			want_expand(x->w, i);
+	}
+}
+
+/* T3: children first, then the name of the manifest. */
+static int name_manifests(struct run *x, struct err *e)
+{
+	for (size_t i = 0; i < x->ntemp; i++) {
+		struct want *w = &x->w->v[i];
+		autofree char *path = NULL;
+		autoclose int fd = -1;
+
+		if (w->state != WANT_READ || !x->temp[i])
+			continue;
+		path = temp_path(x, w, x->temp[i]);
+		fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0)
+			return err_sys(e, "cannot open '%s'", path);
+		if (store_publish(x->store[w->legacy], &w->id, fd, x->temp[i], e))
+			return -1;
+		free(x->temp[i]);
+		x->temp[i] = NULL;
+		w->state = WANT_MOVED;
+		x->res->objects++;
+		x->res->counted++;
+	}
+	return 0;
+}
+
+static void free_name(struct run *x, size_t i)
+{
+	if (i < x->ntemp && x->temp[i])
+		store_drop(x->store[x->w->v[i].legacy], x->temp[i]);
+}
+
+static int fetch_open(struct run *x, struct err *e)
+{
+	size_t before = x->w->n;
+
+	if (run_all(x, RUN_GET, 0, is_manifest, e))
+		return -1;
+	expand_fetched(x);
+	if (look_in_cache(x, before, e))
+		return -1;
+	atomic_store(&x->progress->items_total, open_count(x->w));
+	if (run_all(x, RUN_GET, 0, is_file, e))
+		return -1;
+	proc_fault("fetch.children");
+	hold_manifests(x, WANT_READ);
+	for (size_t i = 0; i < x->ntemp; i++)
+		if (x->w->v[i].state != WANT_READ)
+			free_name(x, i);
+	return name_manifests(x, e);
+}
+
+static int fetch_dry(struct run *x, struct err *e)
+{
+	if (read_remote_manifests(x, e) || look_in_cache(x, 0, e) || run_all(x, RUN_STAT, 0, NULL, e))
+		return -1;
+	/* Now WANT_HAVE: here or there. What is there and not here would be fetched. */
+	for (size_t i = 0; i < x->w->n; i++) {
+		struct want *w = &x->w->v[i];
+		uint64_t size;
+
+		if (w->state == WANT_OPEN)
+			w->state = WANT_MISSING;
+		else if (w->state == WANT_HAVE && store_has_quick(x->store[w->legacy], &w->id, &size) <= 0)
+			w->state = WANT_OPEN;
+	}
+	plan_dry(x);
+	return 0;
+}
+
+int transfer_fetch_set(struct project *p, struct remote *r, struct want_set *w, const struct transfer_opts *o,
+		       struct transfer_result *res, struct err *e)
+{
+	struct progress pr = { 0 };
+	struct run x;
+	int rc = -1;
+
+	if (!w->n)
+		return 0;
+	if (run_open(&x, p, r, w, o, res, e))
+		return -1;
+	if (o->dry_run) {
+		rc = fetch_dry(&x, e);
+	} else {
+		if (look_in_cache(&x, 0, e))
+			goto undo;
+		if (!open_count(w)) {
+			rc = 0;
+			goto undo;
+		}
+		progress_begin(&pr, "fetching", open_count(w), 0);
+		x.progress = &pr;
+		rc = fetch_open(&x, e);
+		progress_end(&pr);
+	}
+	if (!rc)
+		warn_missing(&x);
+undo:
+	run_close(&x);
+	return rc;
+}
+
+static bool all_cached(struct project *p, const struct want_set *w, struct err *e, int *rc)
+{
+	struct transfer_opts o = { 0 };
+	struct transfer_result res = { 0 };
+	struct run x;
+	bool all = true;
+
+	*rc = run_open(&x, p, NULL, (struct want_set *)(uintptr_t)w, &o, &res, e) ? -1 : look_in_cache(&x, 0, e);
+	for (size_t i = 0; i < w->n && all; i++)
+		all = w->v[i].state == WANT_HAVE;
+	for (size_t i = 0; i < w->ng && all; i++)
+		all = !w->g[i].manifest || w->g[i].tree;
+	run_close(&x);
+	return all;
+}
+
+static int fetch_imports(struct project *p, struct want_set *w, const struct transfer_opts *o, struct transfer_result *res,
+			 bool *any, struct err *e)
+{
+	for (size_t i = 0; import_fn && !o->dry_run && i < w->ng; i++) {
+		struct item *out = w->g[i].out;
+		uint64_t n = 0;
+
+		if (!out || !stage_is_repo_import(out->stage))
+			continue;
+		if (import_fn(p, out, w->g[i].inside, o->jobs, &n, e))
+			return -1;
+		res->objects += n;
+		res->counted += n;
+		*any = true;
+	}
+	return 0;
+}
+
+/* A manifest that an import brought is read as any other that the cache has. */
+static void reread(struct project *p, struct want_set *w)
+{
+	for (size_t i = 0; i < w->ng; i++) {
+		struct want_group *g = &w->g[i];
+		const struct want *m = g->manifest ? &w->v[g->manifest - 1] : NULL;
+		autoerr struct err e = ERR_INIT;
+		struct store *s;
+
+		if (m && !g->tree && !project_cache(p, m->legacy, &s, &e) && !tree_load(&g->tree, s, &m->id, &e))
+			want_expand(w, i);
+	}
+}
+
+static int fetch_part(struct project *p, struct want_part *part, const struct transfer_opts *o, struct transfer_result *res,
+		      struct err *e)
+{
+	const char *name = part->remote ? part->remote : o->remote;
+	autoerr struct err why = ERR_INIT;
+	struct remote *r = NULL;
+	bool imported = false;
+	int rc;
+
+	if (all_cached(p, &part->set, e, &rc) || rc)
+		return rc;
+	if (fetch_imports(p, &part->set, o, res, &imported, e))
+		return -1;
+	if (imported) {
+		reread(p, &part->set);
+		if (all_cached(p, &part->set, e, &rc) || rc)
+			return rc;
+	}
+	if (!name && !config_get(p->repo->config, "core", "remote"))
+		return 0;       /* nowhere to ask; the command says so */
+	if (remote_open_named(&r, p->repo, name, o->jobs, &why)) {
+		notice(NOTICE_WARN, "failed to collect 'workspace', skipping");
+		err_move(e, &why);
+		return -1;
+	}
+	rc = transfer_fetch_set(p, r, &part->set, o, res, e);
+	remote_close(r);
+	return rc;
+}
+
+static int fetch_runs(struct project *p, const struct transfer_opts *o, struct transfer_result *res, struct err *e)
+{
+	struct remote *r;
+	int rc;
+
+	if (remote_open_named(&r, p->repo, o->remote, o->jobs, e))
+		return -1;
+	rc = runs_fetch(p, r, o, res, e);
+	remote_close(r);
+	return rc;
+}
+
+int transfer_fetch(struct project *p, const struct collect_opts *c, const struct transfer_opts *o,
+		   struct transfer_result *res, struct err *e)
+{
+	struct collect_opts own = with_remote(c, o, false);
+	struct want_parts parts = { NULL, 0, 0 };
+	int rc;
+
+	if (o->run_cache && fetch_runs(p, o, res, e))
+		return -1;
+	rc = transfer_collect_parts(p, &own, &parts, e);
+	for (size_t i = 0; i < parts.n && !rc; i++)
+		rc = fetch_part(p, &parts.v[i], o, res, e);
+	want_parts_release(&parts);
+	return rc;
+}

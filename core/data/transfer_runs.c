@@ -1,0 +1,255 @@
+/* The run cache: <cache>/runs/aa/<key>/<value>, copied as it stands. An entry is named by its content, so one that is there
+ * already is not sent again; DVC's summary counts it all the same. */
+#include "core/data/transfer_own.h"
+
+#include "core/base/fs.h"
+#include "core/base/map.h"
+#include "core/base/notice.h"
+#include "core/base/own.h"
+#include "core/base/proc.h"
+#include "core/data/project.h"
+#include "core/repo/config.h"
+#include "core/repo/repo.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define ENTRY_MAX (64u << 20)
+#define RUNS "runs/"
+
+static bool all_hex(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strchr("0123456789abcdef", s[i]) || !s[i])
+			return false;
+	return true;
+}
+
+/* "runs/aa/<64 digits>/<64 digits>": nothing else is read or written. */
+static bool is_entry(const char *key)
+{
+	return strlen(key) == 5 + 3 + 65 + 64 && str_starts(key, RUNS) && all_hex(key + 5, 2) && key[7] == '/' &&
+	       all_hex(key + 8, 64) && key[72] == '/' && all_hex(key + 73, 64);
+}
+
+static int list_local_dir(const char *root, const char *rel, int depth, struct strvec *out, struct err *e)
+{
+	autofree char *path = path_join(root, rel);
+	DIR *d = opendir(path);
+	struct dirent *ent;
+	int rc = 0;
+
+	if (!d)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(e, "cannot read '%s'", path);
+	while (!rc && (ent = readdir(d))) {
+		autofree char *sub = xasprintf("%s/%s", rel, ent->d_name);
+
+		if (ent->d_name[0] == '.')
+			continue;
+		if (depth < 2)
+			rc = list_local_dir(root, sub, depth + 1, out, e);
+		else if (is_entry(sub))
+			strvec_push(out, sub);
+	}
+	closedir(d);
+	return rc;
+}
+
+static int note_remote(const char *key, uint64_t size, const char *etag, void *data, struct err *e)
+{
+	(void)size;
+	(void)etag;
+	(void)e;
+	if (is_entry(key))
+		map_put(data, key, data);
+	return 0;
+}
+
+static int list_remote(struct remote *r, struct map *out, struct err *e)
+{
+	r->names_only = true;
+	return r->ops->list(r, RUNS, note_remote, out, e);
+}
+
+static bool has_runs(const struct remote *r)
+{
+	if (r->caps & REMOTE_LIST)
+		return true;
+	notice(NOTICE_DEBUG, "run-cache is not supported for this remote: %s", r->url);
+	return false;
+}
+
+struct flight { unsigned active; struct transfer_result *res; struct err err; };
+struct entry { struct rop op; char *key, *path; struct str text; struct flight *f; };
+
+static void entry_free(struct entry *n)
+{
+	free(n->key);
+	free(n->path);
+	str_release(&n->text);
+	err_release(&n->op.err);
+	free(n);
+}
+
+static int entry_sink(struct rop *op, const void *p, size_t n)
+{
+	struct entry *t = op->user;
+
+	if (t->text.len + n > ENTRY_MAX)
+		return err_set(&op->err, ERR_FAIL, "a run-cache entry of more than %u MiB", ENTRY_MAX >> 20);
+	str_add(&t->text, p, n);
+	return 0;
+}
+
+static int entry_restart(struct rop *op)
+{
+	str_reset(&((struct entry *)op->user)->text);
+	return 0;
+}
+
+/* Not synced: the run cache is only a cache. */
+static int write_entry(const char *path, const struct str *text, struct err *e)
+{
+	autofree char *dir = path_dir(path), *tmp = NULL;
+	char name[32];
+	autoclose int fd = -1;
+
+	if (fs_mkdirs(dir, 0777, e))
+		return -1;
+	fs_temp_name(name);
+	tmp = path_join(dir, name);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+	if (fd < 0)
+		return err_sys(e, "cannot create '%s'", tmp);
+	if (fs_write_all(fd, str_cstr(text), text->len) || rename(tmp, path)) {
+		err_sys(e, "cannot write '%s'", path);
+		unlink(tmp);
+		return -1;
+	}
+	return 0;
+}
+
+static void entry_done(struct rop *op, enum rclass c)
+{
+	struct entry *t = op->user;
+	struct flight *f = t->f;
+	bool ok = c == RC_OK || c == RC_EXISTS;
+
+	f->active--;
+	if (ok && op->kind == ROP_GET && write_entry(t->path, &t->text, &op->err))
+		ok = false;
+	if (ok) {
+		f->res->objects++;
+		f->res->bytes += op->size;
+	} else if (!f->err.code) {
+		if (!op->err.code)
+			err_set(&op->err, ERR_FAIL, "it is gone");
+		err_in(&op->err, "cannot transfer '%s'", t->key);
+		err_move(&f->err, &op->err);
+	}
+	entry_free(t);
+}
+
+static int flight_send(struct remote *r, struct flight *f, struct entry *t, struct err *e)
+{
+	int rc;
+
+	t->op.user = t;
+	t->op.done = entry_done;
+	t->op.key = t->key;
+	t->f = f;
+	while ((rc = remote_submit(r, &t->op, e)) > 0)
+		if (proc_check(e) || remote_run(r, 1000, e))
+			rc = -1;
+	if (rc) {
+		entry_free(t);
+		return -1;
+	}
+	f->active++;
+	return 0;
+}
+
+static int flight_land(struct remote *r, struct flight *f, int rc, struct err *e)
+{
+	if (rc)
+		r->ops->cancel(r);
+	while (f->active)
+		if (remote_run(r, 1000, e) || proc_check(e)) {
+			rc = -1;
+			r->ops->cancel(r);
+		}
+	if (!rc && f->err.code) {
+		err_move(e, &f->err);
+		rc = -1;
+	}
+	err_release(&f->err);
+	return rc;
+}
+
+int runs_push(struct project *p, struct remote *r, const struct transfer_opts *o, struct transfer_result *res, struct err *e)
+{
+	autostrvec struct strvec here = STRVEC_INIT;
+	autofree char *cache = project_cache_dir(p);
+	struct map there = MAP_INIT;
+	struct flight f = { .res = res };
+	int rc = 0;
+
+	if (!has_runs(r))
+		return 0;
+	if (list_local_dir(cache, "runs", 0, &here, e) || (here.n && list_remote(r, &there, e)))
+		rc = -1;
+	for (size_t i = 0; !rc && i < here.n; i++) {
+		autofree char *path = path_join(cache, here.v[i]);
+		struct entry *t;
+
+		res->counted++;
+		if (map_has(&there, here.v[i]) || o->dry_run)
+			continue;
+		t = xcalloc(1, sizeof(*t));
+		t->key = xstrdup(here.v[i]);
+		t->op.kind = ROP_PUT;
+		t->op.fd = -1;
+		rc = fs_read(&t->text, path, ENTRY_MAX, e);
+		if (rc) {
+			entry_free(t);
+			break;
+		}
+		t->op.mem = str_cstr(&t->text);
+		t->op.size = t->text.len;
+		rc = flight_send(r, &f, t, e);
+	}
+	map_release(&there, NULL);
+	return flight_land(r, &f, rc, e);
+}
+
+int runs_fetch(struct project *p, struct remote *r, const struct transfer_opts *o, struct transfer_result *res, struct err *e)
+{
+	autofree char *cache = project_cache_dir(p);
+	struct map there = MAP_INIT;
+	struct flight f = { .res = res };
+	struct map_entry *it;
+	int rc = 0;
+
+	if (!has_runs(r) || o->dry_run)
+		return 0;
+	rc = list_remote(r, &there, e);
+	for (size_t i = 0; !rc && (it = map_next(&there, &i));) {
+		autofree char *path = path_join(cache, it->key);
+		struct entry *t;
+
+		if (fs_exists(path))
+			continue;
+		t = xcalloc(1, sizeof(*t));
+		t->key = xstrdup(it->key);
+		t->path = take(path);
+		t->op.kind = ROP_GET;
+		t->op.fd = -1;
+		t->op.sink = entry_sink;
+		t->op.sink_restart = entry_restart;
+		rc = flight_send(r, &f, t, e);
+	}
+	map_release(&there, NULL);
+	return flight_land(r, &f, rc, e);
+}
