@@ -103,40 +103,29 @@ static int local_status(struct session *s, const struct status_args *a, struct n
 
 /* ---- the remote ---- */
 
-static int cloud_one(struct session *s, struct remote *r, const struct want_set *w, struct node *out, struct err *e)
+static int cloud_one(struct session *s, struct remote *r, struct want_set *w, struct node *out, struct err *e)
 {
-	struct binset have[2] = { BINSET_INIT(sizeof(struct oid)), BINSET_INIT(sizeof(struct oid)) };
-	int rc = 0;
+	struct binset have = BINSET_INIT(WANT_KEY);
+	int rc = transfer_have(s->project, r, w, false, &have, e);
 
-	for (int legacy = 0; !rc && legacy < 2; legacy++) {
-		struct want_set part = { 0 };
-
-		for (size_t i = 0; i < w->n; i++)
-			if (w->v[i].legacy == !!legacy) {
-				GROW(part.v, part.n, part.cap);
-				part.v[part.n++] = w->v[i];
-			}
-		if (part.n)
-			rc = transfer_have(s->project, r, &part, &have[legacy], e);
-		free(part.v);   /* the rows are borrowed */
-	}
 	for (size_t i = 0; !rc && i < w->n; i++) {
-		autofree char *shown = repo_show(s->repo, w->v[i].path);
+		autofree char *path = want_path(w, &w->v[i]), *shown = repo_show(s->repo, path);
+		unsigned char key[WANT_KEY];
 		struct store *st;
 		int here;
 
+		want_key(key, &w->v[i]);
 		if (project_cache(s->project, w->v[i].legacy, &st, e) ||
 		    (here = store_has(st, &w->v[i].id, NULL, e)) < 0) {
 			rc = -1;
 		} else {
-			bool there = binset_has(&have[w->v[i].legacy], &w->v[i].id);
+			bool there = binset_has(&have, key);
 
 			if (here != there || !here)
 				node_set(out, shown, node_str(here ? "new" : there ? "deleted" : "missing"));
 		}
 	}
-	binset_release(&have[0]);
-	binset_release(&have[1]);
+	binset_release(&have);
 	return rc;
 }
 

@@ -60,39 +60,35 @@ static int ask(struct project *p, struct remote *r, const struct dindex *x, cons
 {
 	struct state *s = project_state(p);
 	struct want_set w = { 0 };
-	struct binset have[2] = { BINSET_INIT(sizeof(struct oid)), BINSET_INIT(sizeof(struct oid)) };
-	int rc = 0;
+	struct binset have = BINSET_INIT(WANT_KEY);
+	int rc;
 
-	for (int legacy = 0; !rc && legacy < 2; legacy++) {
-		for (size_t i = 0; i < x->n; i++) {
-			const struct dentry *d = &x->v[i];
+	for (size_t i = 0; i < x->n; i++) {
+		const struct dentry *d = &x->v[i];
 
-			if (!d->has_id || d->legacy != !!legacy || !wanted(keys, d->key))
-				continue;
-			GROW(w.v, w.n, w.cap);
-			w.v[w.n++] = (struct want){ .id = d->id, .legacy = d->legacy, .path = xstrdup(d->key) };
-		}
-		if (w.n)
-			rc = transfer_have(p, r, &w, &have[legacy], e);
-		want_release(&w);
-		memset(&w, 0, sizeof(w));
+		if (d->has_id && wanted(keys, d->key))
+			want_add_object(&w, d->key, &d->id, d->legacy, 0);
 	}
+	rc = transfer_have(p, r, &w, false, &have, e);
 	for (size_t i = 0; !rc && i < x->n; i++) {
 		const struct dentry *d = &x->v[i];
+		struct want at = { .id = d->id, .legacy = d->legacy };
+		unsigned char id[WANT_KEY];
 		autofree char *key = NULL;
 		bool has;
 
 		if (!d->has_id || !wanted(keys, d->key))
 			continue;
-		has = binset_has(&have[d->legacy], &d->id);
+		want_key(id, &at);
+		has = binset_has(&have, id);
 		key = fact_key(r, d);
 		if (s)
 			state_put_fact(s, FACT_KIND, key, has ? "y" : NULL, has ? 1 : 0);
 		if (!has)
 			strvec_pushf(out, "%s%s", d->key, d->is_dir ? "/" : "");
 	}
-	binset_release(&have[0]);
-	binset_release(&have[1]);
+	binset_release(&have);
+	want_release(&w);
 	return rc;
 }
 
