@@ -32,6 +32,8 @@ void project_free(struct project *p)
 	if (!p)
 		return;
 	project_index_drop(p);
+	strvec_release(&p->ignored);
+	strvec_release(&p->unlinked);
 	if (p->workspace_)
 		srctree_close(p->workspace_);
 	store_close(p->cache_);

@@ -29,6 +29,8 @@ struct project {
 	enum link_kind types[4];        /* cache.type */
 	size_t ntypes;
 	bool types_read, state_failed;
+	struct strvec ignored;          /* absolute outputs this command put into a .gitignore: undone when it fails */
+	struct strvec unlinked;         /* outputs that no configured kind of link could take */
 };
 
 struct project *project_new(struct repo *r);

@@ -23,7 +23,7 @@ struct meta;
 struct tree;
 int  track_hash(struct project *p, const struct item *i, bool *present, struct hashinfo *h, struct meta *m,
 		struct tree **t, struct err *e);
-/* Removes the output's content from the work tree (regular file, link or directory). Unsaved content needs force. */
+/* Removes the output's content from the work tree: regular file, link or directory. Through no symlink. */
 int  track_remove_out(struct project *p, struct item *out, bool force, struct err *e);
 int  track_ignore(struct project *p, const struct item *out, struct err *e);    /* .gitignore entry, when DVC writes one */
 int  track_unignore(struct project *p, const struct item *out, struct err *e);

@@ -10,8 +10,6 @@
 #include "core/stage/dvcyaml.h"
 #include "core/stage/pointer.h"
 
-#pragma weak dvcyaml_load
-
 struct index *index_new(struct repo *r, struct srctree *t)
 {
 	struct index *x = xcalloc(1, sizeof(*x));
@@ -89,11 +87,8 @@ static int load_text(struct index *x, const char *rel, struct err *e)
 {
 	struct stage *s;
 
-	if (!str_ends(rel, ".dvc")) {
-		if (!dvcyaml_load)
-			return err_set(e, ERR_UNSUPPORTED, "'%s': pipelines cannot be read", rel);
+	if (!str_ends(rel, ".dvc"))
 		return dvcyaml_load(x, rel, e);
-	}
 	if (pointer_load(&s, x->repo, x->tree, rel, e))
 		return -1;
 	index_add(x, s);

@@ -1,0 +1,511 @@
+#include "core/data/track.h"
+
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/node.h"
+#include "core/base/notice.h"
+#include "core/base/own.h"
+#include "core/base/progress.h"
+#include "core/cache/ingest.h"
+#include "core/cache/store.h"
+#include "core/cache/tree.h"
+#include "core/data/links.h"
+#include "core/data/project.h"
+#include "core/data/track_own.h"
+#include "core/repo/gitrepo.h"
+#include "core/repo/ignore.h"
+#include "core/repo/repo.h"
+#include "core/stage/index.h"
+#include "core/stage/stage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* Git */
+
+/* DVC keeps an output out of git when the cache holds it, or when another repository does. */
+static bool uses_ignore(const struct project *p, const struct item *out)
+{
+	return !p->repo->no_scm && p->repo->scm_root && out->path && (out->cache || stage_is_repo_import(out->stage));
+}
+
+int track_check_git(struct project *p, const struct item *out, struct err *e)
+{
+	autofree char *abs = NULL, *shown = NULL;
+	struct gitrepo *g = NULL;
+	bool tracked = false;
+
+	if (!uses_ignore(p, out))
+		return 0;
+	abs = item_abs(out, p->repo->root);
+	if (repo_git(p->repo, &g, e) || (g && gitrepo_is_tracked(g, abs, &tracked, e)))
+		return -1;
+	if (!tracked)
+		return 0;
+	shown = item_show(out, p->repo->cwd_rel);
+	return err_set(e, ERR_FAIL, " output '%s' is already tracked by SCM (e.g. Git).\n"
+		       "    You can remove it from Git, then add to DVC.\n"
+		       "        To stop tracking from Git:\n"
+		       "            git rm -r --cached '%s'\n"
+		       "            git commit -m \"stop tracking %s\" ", shown, shown, shown);
+}
+
+int track_ignore(struct project *p, const struct item *out, struct err *e)
+{
+	autofree char *abs = NULL, *file = NULL;
+
+	if (!uses_ignore(p, out))
+		return 0;
+	abs = item_abs(out, p->repo->root);
+	if (gitignore_add(abs, p->repo->scm_root, &file, e))
+		return -1;
+	if (!file)
+		return 0;
+	repo_wrote(p->repo, file);
+	strvec_push(&p->ignored, abs);
+	if (p->index_)
+		index_git_ignore_changed(p->index_);
+	return 0;
+}
+
+int track_unignore(struct project *p, const struct item *out, struct err *e)
+{
+	autofree char *abs = NULL, *file = NULL;
+
+	if (!uses_ignore(p, out))
+		return 0;
+	abs = item_abs(out, p->repo->root);
+	if (gitignore_remove(abs, &file, e))
+		return -1;
+	if (file)
+		repo_wrote(p->repo, file);
+	if (file && p->index_)
+		index_git_ignore_changed(p->index_);
+	return 0;
+}
+
+void track_rollback(struct project *p)
+{
+	for (size_t i = 0; i < p->ignored.n; i++) {
+		autoerr struct err none = ERR_INIT;
+		autofree char *file = NULL;
+
+		gitignore_remove(p->ignored.v[i], &file, &none);
+	}
+	strvec_reset(&p->ignored);
+}
+
+/* Content */
+
+void content_release(struct content *c)
+{
+	walk_release(&c->w);
+	tree_free(c->tree);
+	*c = (struct content)CONTENT_INIT;
+}
+
+struct skipping {
+	struct ignore *rules;           /* NULL outside the repository */
+	const char *rel;                /* root-relative path of what is walked */
+	char *ignore_file;              /* directory that holds a .dvcignore of its own, relative to 'rel' */
+};
+
+static bool skip(const char *rel, bool is_dir, void *data)
+{
+	struct skipping *s = data;
+	autofree char *path = NULL;
+	const char *base = path_base(rel);
+
+	if (!*rel || !s->rules)
+		return false;
+	path = *s->rel ? path_join(s->rel, rel) : xstrdup(rel);
+	if (ignore_is(s->rules, path, is_dir))
+		return true;
+	if (!is_dir && !strcmp(base, ".dvcignore") && !s->ignore_file)
+		s->ignore_file = path_dir(rel);
+	return false;
+}
+
+/* Fills the walk. A missing path is ERR_NOTFOUND with DVC's text for it. */
+static int content_walk(struct project *p, const char *abs, const char *rel, struct content *c, struct err *e)
+{
+	struct skipping s = { NULL, rel ? rel : "", NULL };
+	autofree char *nested = path_join(abs, ".dvc"), *where = NULL;
+	int rc;
+
+	if (stat(abs, &c->st)) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return err_set(e, ERR_NOTFOUND, "[Errno 2] No such file or directory: '%s'", abs);
+		return err_sys(e, "cannot look at '%s'", abs);
+	}
+	c->is_dir = S_ISDIR(c->st.st_mode);
+	if (c->is_dir && strcmp(abs, p->repo->root) && fs_is_dir(nested))
+		return 0;               /* a repository of its own: DVC sees nothing in it */
+	if (c->is_dir && rel && repo_ignore(p->repo, &s.rules, e))
+		return -1;
+	rc = walk_tree(&c->w, abs, skip, &s, project_pool(p), e);
+	if (!rc && s.ignore_file) {
+		where = *s.ignore_file ? path_join(abs, s.ignore_file) : xstrdup(abs);
+		rc = err_set(e, ERR_FAIL, ".dvcignore file should not be in collected dir path: '%s'", where);
+		e->exit_status = 255;
+	}
+	free(s.ignore_file);
+	return rc;
+}
+
+/* From the ids of the walk: the id of the whole. */
+static void content_finish(struct content *c)
+{
+	const struct walk *w = &c->w;
+
+	meta_release(&c->meta);
+	if (!c->is_dir) {
+		c->id = w->f[0].id;
+		c->meta.size = (int64_t)w->f[0].size;
+		c->meta.isexec = (w->f[0].mode & 0111) != 0;
+		return;
+	}
+	tree_free(c->tree);
+	c->tree = tree_new();
+	c->meta.size = 0;
+	for (size_t i = 0; i < w->n; i++) {
+		tree_add(c->tree, w->f[i].path, &w->f[i].id, (int64_t)w->f[i].size);
+		c->meta.size += (int64_t)w->f[i].size;
+	}
+	tree_sort(c->tree);
+	tree_id(c->tree, &c->id);
+	c->meta.nfiles = (int64_t)w->n;
+}
+
+int content_read(struct project *p, const char *abs, const char *rel, bool legacy, bool import, struct content *c,
+		 struct err *e)
+{
+	struct ingest in;
+	struct progress pg = { 0 };
+	int rc;
+
+	if (content_walk(p, abs, rel, c, e) || project_ingest(p, legacy, &in, e))
+		return -1;
+	if (c->w.n) {
+		progress_begin(&pg, import ? "adding" : "hashing", c->w.n, c->w.bytes);
+		in.progress = &pg;
+		rc = import ? ingest_import(&in, abs, &c->w, e) : ingest_hash(&in, abs, &c->w, e);
+		progress_end(&pg);
+		if (rc)
+			return -1;
+	}
+	content_finish(c);
+	return 0;
+}
+
+int content_store_tree(struct project *p, bool legacy, const struct tree *t, struct err *e)
+{
+	struct store *s;
+	struct oid id;
+
+	if (project_cache(p, legacy, &s, e))
+		return -1;
+	return tree_save(t, s, &id, e);
+}
+
+/* Links */
+
+/* DVC's rule for a member: which of the configured kinds describes it already. */
+static bool needs_link(struct project *p, struct store *s, const char *root, const struct walk_file *f)
+{
+	const enum link_kind *types;
+	size_t n;
+
+	project_types(p, &types, &n);
+	for (size_t i = 0; i < n; i++) {
+		if ((types[i] == LINK_COPY || types[i] == LINK_REFLINK) && !f->is_link && f->nlink == 1)
+			return false;
+		if (types[i] == LINK_HARDLINK && !f->is_link && f->nlink > 1) {
+			autofree char *object = store_path(s, &f->id);
+			struct stat st;
+
+			return stat(object, &st) || st.st_ino != f->ino || st.st_dev != f->dev;
+		}
+		if (types[i] == LINK_SYMLINK && f->is_link) {
+			autofree char *object = store_path(s, &f->id);
+			autofree char *path = *f->path ? path_join(root, f->path) : xstrdup(root);
+			char to[4096];
+			ssize_t len = readlink(path, to, sizeof(to) - 1);
+
+			return len < 0 || (size_t)len != strlen(object) || memcmp(to, object, (size_t)len);
+		}
+	}
+	return true;
+}
+
+/* The import itself may have turned the file into a link to the object. */
+static bool is_the_object(struct store *s, const char *root, const struct walk_file *f)
+{
+	autofree char *path = *f->path ? path_join(root, f->path) : xstrdup(root), *object = store_path(s, &f->id);
+	struct stat a, b;
+
+	return f->size && !lstat(path, &a) && !stat(object, &b) && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+static int place_all(struct ingest *in, const char *root, struct place *v, size_t n, struct err *e)
+{
+	size_t missing = 0;
+
+	if (ingest_place(in, root, v, n, &missing, e))
+		return -1;
+	if (missing)
+		return err_set(e, ERR_CORRUPT, "%zu objects of '%s' vanished from the cache while they were linked", missing,
+			       root);
+	return 0;
+}
+
+/* The mode DVC leaves on a plain copy that it tracks on its own. */
+static int set_file_mode(const char *abs, bool isexec, struct err *e)
+{
+	mode_t want = (0666 & ~fs_umask()) | (isexec ? 0100 : 0);
+	struct stat st;
+
+	if (stat(abs, &st))
+		return err_sys(e, "cannot look at '%s'", abs);
+	if ((st.st_mode & 07777) != want && chmod(abs, want))
+		return err_sys(e, "cannot set the mode of '%s'", abs);
+	return 0;
+}
+
+/* The first configured kind that works here, when it matters. */
+static bool probe(struct project *p, struct ingest *in, const char *abs, bool is_dir, enum link_kind *kind)
+{
+	autofree char *dir = is_dir ? xstrdup(abs) : path_dir(abs);
+	autoerr struct err none = ERR_INIT;
+	bool only_copies = true;
+
+	for (size_t i = 0; i < p->ntypes; i++)
+		only_copies = only_copies && (p->types[i] == LINK_COPY || p->types[i] == LINK_REFLINK);
+	*kind = LINK_COPY;
+	if (only_copies && p->types[p->ntypes - 1] == LINK_COPY)
+		return true;
+	return !ingest_probe(in, dir, kind, &none);
+}
+
+/* What is to be placed. A single file takes the first kind that works; a plain copy already is what a copy makes. */
+static size_t to_place(struct project *p, struct ingest *in, const char *abs, const struct content *c,
+		       enum link_kind kind, struct place **v)
+{
+	bool plain = !c->is_dir && !c->w.f[0].is_link && c->w.f[0].nlink == 1;
+	size_t n = 0, cap = 0;
+
+	if (plain && (kind == LINK_COPY || kind == LINK_REFLINK))
+		return 0;
+	for (size_t i = 0; i < c->w.n; i++) {
+		const struct walk_file *f = &c->w.f[i];
+
+		if (p->types[0] == LINK_HARDLINK && is_the_object(in->store, abs, f))
+			continue;
+		if (c->is_dir && !needs_link(p, in->store, abs, f))
+			continue;
+		GROW(*v, n, cap);
+		(*v)[n++] = (struct place){ .rel = f->path, .id = f->id, .replace = true };
+	}
+	return n;
+}
+
+int content_link(struct project *p, const char *abs, bool legacy, const struct content *c, bool *unlinked, struct err *e)
+{
+	autofree struct place *v = NULL;
+	const enum link_kind *types;
+	enum link_kind kind;
+	struct ingest in;
+	struct stat st;
+	size_t n;
+	bool works;
+
+	project_types(p, &types, &n);
+	if (!c->w.n)
+		return 0;
+	if (project_ingest(p, legacy, &in, e))
+		return -1;
+	works = probe(p, &in, abs, c->is_dir, &kind);
+	n = to_place(p, &in, abs, c, works ? kind : LINK_SYMLINK, &v);
+	if (n && !works) {
+		*unlinked = true;
+		return 0;
+	}
+	if (n && place_all(&in, abs, v, n, e))
+		return -1;
+	if (c->is_dir || lstat(abs, &st) || S_ISLNK(st.st_mode))
+		return 0;
+	if (st.st_nlink == 1)
+		return set_file_mode(abs, c->meta.isexec, e);
+	if (c->meta.isexec && !(st.st_mode & 0100) && chmod(abs, (st.st_mode & 07777) | 0100))
+		return err_sys(e, "cannot set the mode of '%s'", abs);
+	return 0;
+}
+
+/* Outputs */
+
+void track_set(struct item *out, const struct content *c, bool legacy)
+{
+	hashinfo_set_oid(&out->hash, &c->id);
+	if (legacy) {
+		autofree char *value = xstrdup(out->hash.value);
+
+		hashinfo_set(&out->hash, "md5-dos2unix", value);
+	}
+	meta_copy(&out->meta, &c->meta);
+	node_free(out->files);
+	node_free(out->cloud);
+	out->files = out->cloud = NULL;
+	tree_free(out->tree);
+	out->tree = c->tree ? tree_copy(c->tree) : NULL;
+}
+
+int track_keep_legacy(struct project *p, struct item *out, const char *abs, struct err *e)
+{
+	autocall(content_release) struct content c = CONTENT_INIT;
+	struct hashinfo now = { NULL, NULL };
+	bool same;
+
+	if (!item_is_legacy(out))
+		return 0;
+	if (content_read(p, abs, out->path, true, false, &c, e))
+		return -1;
+	hashinfo_set_oid(&now, &c.id);
+	same = now.value && out->hash.value && !strcmp(now.value, out->hash.value);
+	if (!same)
+		hashinfo_set(&out->hash, "md5", NULL);
+	hashinfo_set(&now, NULL, NULL);
+	return same;
+}
+
+static bool is_empty(const char *abs, const struct content *c)
+{
+	DIR *d;
+	bool any = false;
+
+	if (!c->is_dir)
+		return c->st.st_size == 0;
+	d = c->w.n ? NULL : opendir(abs);
+	for (struct dirent *de; d && !any && (de = readdir(d));)
+		any = strcmp(de->d_name, ".") && strcmp(de->d_name, "..");
+	if (d)
+		closedir(d);
+	return !c->w.n && !any;
+}
+
+/* A file is text for DVC when its first block has no NUL and at most 30 % unusual bytes. */
+static int check_metric(const char *abs, struct err *e)
+{
+	unsigned char block[512];
+	autoclose int fd = open(abs, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, block, sizeof(block)), odd = 0;
+
+	for (ssize_t i = 0; i < n; i++) {
+		if (!block[i])
+			odd = n;
+		else if ((block[i] < 32 && !strchr("\n\r\t\f\b", block[i])) || block[i] > 126)
+			odd++;
+	}
+	if (n <= 0 || odd * 10 <= n * 3)
+		return 0;
+	return err_set(e, ERR_FAIL, "binary file '%s' cannot be used as metrics.", abs);
+}
+
+int track_missing(struct project *p, const struct item *i, struct err *e)
+{
+	autofree char *shown = item_show(i, p->repo->cwd_rel);
+
+	return err_set(e, ERR_NOTFOUND, "%s '%s' does not exist", i->is_out ? "output" : "dependency", shown);
+}
+
+/* What exists for DVC: ignored outputs count as absent. */
+static bool exists(struct project *p, const struct item *i, const char *abs)
+{
+	autoerr struct err none = ERR_INIT;
+	struct ignore *g;
+
+	if (!fs_exists(abs) || access(abs, F_OK))
+		return false;
+	if (!i->is_out || !i->path || repo_ignore(p->repo, &g, &none))
+		return true;
+	return !ignore_is(g, i->path, fs_is_dir(abs));
+}
+
+int track_save(struct project *p, struct item *out, unsigned flags, struct err *e)
+{
+	autocall(content_release) struct content c = CONTENT_INIT;
+	autofree char *abs = item_abs(out, p->repo->root), *shown = item_show(out, p->repo->cwd_rel);
+	bool import = out->is_out && out->cache && !(flags & TRACK_NO_COMMIT), unlinked = false;
+	int legacy;
+
+	if (!abs || (out->is_out && out->cache && !out->path))
+		return err_set(e, ERR_FAIL, "Saving cached external output %s is not supported since DVC 3.0. "
+			       "See <https://dvc.org/doc/user-guide/upgrade> for more info.", shown);
+	if (!exists(p, out, abs))
+		return track_missing(p, out, e);
+	if (out->is_out && track_check_git(p, out, e))
+		return -1;
+	if (out->is_metric && check_metric(abs, e))
+		return -1;
+	legacy = track_keep_legacy(p, out, abs, e);
+	if (legacy < 0 || content_read(p, abs, out->path, legacy, import, &c, e))
+		return -1;
+	if (is_empty(abs, &c))
+		notice(NOTICE_WARN, "'%s' is empty.", shown);
+	if (import && c.tree && content_store_tree(p, legacy, c.tree, e))
+		return -1;
+	if (import && !(flags & TRACK_NO_RELINK) && content_link(p, abs, legacy, &c, &unlinked, e))
+		return -1;
+	track_set(out, &c, legacy);
+	if (import && out->path)
+		links_save(p, out->path);
+	if (unlinked)
+		strvec_push(&p->unlinked, shown);
+	return out->is_out ? track_ignore(p, out, e) : 0;
+}
+
+int track_hash(struct project *p, const struct item *i, bool *present, struct hashinfo *h, struct meta *m,
+	       struct tree **t, struct err *e)
+{
+	autocall(content_release) struct content c = CONTENT_INIT;
+	autofree char *abs = item_abs(i, p->repo->root);
+
+	*present = abs && exists(p, i, abs);
+	if (!*present)
+		return 0;
+	if (content_read(p, abs, i->path, item_is_legacy(i), false, &c, e))
+		return -1;
+	hashinfo_set_oid(h, &c.id);
+	if (item_is_legacy(i)) {
+		autofree char *value = xstrdup(h->value);
+
+		hashinfo_set(h, "md5-dos2unix", value);
+	}
+	meta_copy(m, &c.meta);
+	if (t)
+		*t = take(c.tree);
+	return 0;
+}
+
+int track_remove_out(struct project *p, struct item *out, bool force, struct err *e)
+{
+	autofree char *abs = item_abs(out, p->repo->root), *rel = xstrdup(out->path);
+	autoclose int root = -1, dir = -1;
+	const char *base = NULL;
+
+	(void)force;
+	if (!abs || !fs_exists(abs))
+		return 0;
+	if (!out->path)
+		return fs_rm_tree(abs, e);
+	if (!*out->path)
+		return err_set(e, ERR_UNSAFE, "cannot remove the repository itself");
+	root = open(p->repo->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return err_sys(e, "cannot open '%s'", p->repo->root);
+	dir = fs_parent_beneath(root, rel, false, &base, e);
+	if (dir < 0 || fs_rm_tree_at(dir, base, e))
+		return err_in(e, "cannot remove '%s'", out->path);
+	return 0;
+}

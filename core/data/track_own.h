@@ -1,0 +1,41 @@
+/*
+ * track_own - what the files behind track.h share: content as it was walked, and DVC's bookkeeping around it.
+ */
+#ifndef DATA_TRACK_OWN_H
+#define DATA_TRACK_OWN_H
+
+#include "core/cache/ingest.h"
+#include "core/data/track.h"
+#include "core/stage/stage.h"
+
+#include <sys/stat.h>
+
+struct content {
+	struct walk w;
+	bool is_dir;
+	struct stat st;                 /* of what the path leads to */
+	struct tree *tree;              /* directories */
+	struct oid id;
+	struct meta meta;
+};
+#define CONTENT_INIT { .meta = META_INIT }
+void content_release(struct content *c);
+/* Walks and hashes abs; 'import': its files are in the cache afterwards (the manifest is not). rel is its root-relative
+ * name for ignore rules, or NULL. ERR_NOTFOUND when there is nothing. */
+int  content_read(struct project *p, const char *abs, const char *rel, bool legacy, bool import, struct content *c,
+		  struct err *e);
+int  content_store_tree(struct project *p, bool legacy, const struct tree *t, struct err *e);
+/* Makes the files links of the configured kind. *unlinked: no kind works here, nothing was changed. */
+int  content_link(struct project *p, const char *abs, bool legacy, const struct content *c, bool *unlinked, struct err *e);
+
+/* ERR_FAIL with DVC's advice when git tracks the output. */
+int  track_check_git(struct project *p, const struct item *out, struct err *e);
+/* Takes this command's ignore lines back. */
+void track_rollback(struct project *p);
+/* Records content as the output's. */
+void track_set(struct item *out, const struct content *c, bool legacy);
+/* 1: the output is recorded the 2.x way and unchanged, so it stays so; 0: it is (now) a 3.x output. */
+int  track_keep_legacy(struct project *p, struct item *out, const char *abs, struct err *e);
+int  track_missing(struct project *p, const struct item *i, struct err *e);    /* DVC's "output 'x' does not exist" */
+
+#endif
