@@ -31,6 +31,8 @@ static void show(enum notice_level level, const char *text, void *data UNUSED)
 		ui_warn("%s", text);
 	else if (level == NOTICE_ERROR)
 		ui_error("%s", text);
+	else if (level == NOTICE_NOTE)
+		ui_note("%s", text);
 	else if (ui.verbose)
 		fprintf(stderr, "DEBUG: %s\n", text);
 }

@@ -474,14 +474,12 @@ static const char *inside_of(const struct project *p, const struct adding *a)
 static int missing_part(struct project *p, struct adding *a, const char *inside, bool commit, struct err *e)
 {
 	autofree char *out = item_abs(a->out, p->repo->root);
-	autofree char *cause = take(e->msg);
 
-	if (!fs_is_dir(out) && access(out, F_OK)) {
-		track_missing(p, a->out, e);
-		cause = take(cause);
-		return -1;
+	if (access(out, F_OK)) {
+		autofree char *shown = item_show(a->out, p->repo->cwd_rel);
+
+		return err_in(e, "output '%s' does not exist", shown);
 	}
-	e->msg = take(cause);
 	if (!inside || !hashinfo_is_dir(&a->out->hash))
 		return -1;
 	err_release(e);
@@ -568,16 +566,18 @@ static int lock_outs(struct project *p, const struct addings *a, struct pathlock
 
 static int add_all(struct project *p, struct addings *a, const struct add_opts *o, struct err *e)
 {
-	autocall(pathlock_free) struct pathlock *lock = NULL;
+	struct pathlock *lock = NULL;
+	int rc = 0;
 
 	if (lock_outs(p, a, &lock, e))
 		return -1;
 	if (o->to_remote || o->out)
-		return transfer_add(p, a->v[0].given, a->v[0].out, o, e);
-	for (size_t i = 0; i < a->n; i++)
-		if (add_one(p, &a->v[i], o, e))
-			return -1;
-	return 0;
+		rc = transfer_add(p, a->v[0].given, a->v[0].out, o, e);
+	else
+		for (size_t i = 0; i < a->n && !rc; i++)
+			rc = add_one(p, &a->v[i], o, e);
+	pathlock_release(lock);
+	return rc;
 }
 
 /* DVC keys its work by the target as typed: the same word twice is one. */

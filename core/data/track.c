@@ -179,8 +179,8 @@ static void content_finish(struct content *c)
 	c->meta.nfiles = (int64_t)w->n;
 }
 
-int content_read(struct project *p, const char *abs, const char *rel, bool legacy, bool import, struct content *c,
-		 struct err *e)
+int content_read_as(struct project *p, const char *abs, const char *rel, bool legacy, bool import,
+		    const enum link_kind *types, size_t ntypes, struct content *c, struct err *e)
 {
 	struct ingest in;
 	struct progress pg = { 0 };
@@ -189,6 +189,10 @@ int content_read(struct project *p, const char *abs, const char *rel, bool legac
 	if (content_walk(p, abs, rel, c, e) || project_ingest(p, legacy, &in, e))
 		return -1;
 	if (c->w.n) {
+		if (types) {
+			in.types = types;
+			in.ntypes = ntypes;
+		}
 		progress_begin(&pg, import ? "adding" : "hashing", c->w.n, c->w.bytes);
 		in.progress = &pg;
 		rc = import ? ingest_import(&in, abs, &c->w, e) : ingest_hash(&in, abs, &c->w, e);
@@ -198,6 +202,12 @@ int content_read(struct project *p, const char *abs, const char *rel, bool legac
 	}
 	content_finish(c);
 	return 0;
+}
+
+int content_read(struct project *p, const char *abs, const char *rel, bool legacy, bool import, struct content *c,
+		 struct err *e)
+{
+	return content_read_as(p, abs, rel, legacy, import, NULL, 0, c, e);
 }
 
 int content_store_tree(struct project *p, bool legacy, const struct tree *t, struct err *e)

@@ -24,6 +24,9 @@ void content_release(struct content *c);
  * name for ignore rules, or NULL. ERR_NOTFOUND when there is nothing. */
 int  content_read(struct project *p, const char *abs, const char *rel, bool legacy, bool import, struct content *c,
 		  struct err *e);
+/* The same with other kinds of links than cache.type. */
+int  content_read_as(struct project *p, const char *abs, const char *rel, bool legacy, bool import,
+		     const enum link_kind *types, size_t ntypes, struct content *c, struct err *e);
 int  content_store_tree(struct project *p, bool legacy, const struct tree *t, struct err *e);
 /* Makes the files links of the configured kind. *unlinked: no kind works here, nothing was changed. */
 int  content_link(struct project *p, const char *abs, bool legacy, const struct content *c, bool *unlinked, struct err *e);
