@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define OBJECT_MODE 0444
+#define TEMP_DIR "git-data.tmp"
 #define QUARANTINE "git-data.quarantine"        /* DVC passes over directories whose name has not two letters */
 
 int store_open(struct store **out, const struct store_conf *c, struct err *e)
@@ -28,7 +29,7 @@ int store_open(struct store **out, const struct store_conf *c, struct err *e)
 	s->conf = *c;
 	s->conf.dir = s->root;
 	s->conf.unsynced_file = NULL;
-	s->basefd = -1;
+	s->basefd = s->tempfd = -1;
 	s->unsynced = unsynced_open(c->unsynced_file);
 	pthread_mutex_init(&s->mu, NULL);
 	*out = s;
@@ -41,6 +42,12 @@ void store_close(struct store *s)
 		return;
 	if (s->basefd >= 0)
 		close(s->basefd);
+	if (s->tempfd >= 0) {
+		autofree char *dir = path_join(s->root, TEMP_DIR);
+
+		close(s->tempfd);
+		rmdir(dir);             /* only when nobody else has something in it */
+	}
 	unsynced_close(s->unsynced);
 	pthread_mutex_destroy(&s->mu);
 	free(s->root);
@@ -317,32 +324,59 @@ int store_make_dir(struct store *s, const char *name, struct err *e)
 	return 0;
 }
 
-int store_temp(struct store *s, const struct oid *id, int *out_fd, char **out_tmp, struct err *e)
+/* Temporaries lie in a directory of their own: their final directory is only known once they are hashed. */
+static int temp_dir(struct store *s, struct err *e)
 {
-	char name[STORE_NAME_MAX], temp[32];
-	autofree char *tmp = NULL;
-	int basefd, fd;
+	int fd = atomic_load(&s->tempfd);
 
+	if (fd >= 0)
+		return fd;
 	if (store_writing(s, e))
 		return -1;
-	basefd = store_base(s, true, e);
-	store_name(name, id);
+	pthread_mutex_lock(&s->mu);
+	fd = atomic_load(&s->tempfd);
+	if (fd < 0) {
+		autofree char *dir = path_join(s->root, TEMP_DIR);
+
+		if (!mkdir(dir, 0777) && s->conf.shared)
+			(void)!make_shared_dir(AT_FDCWD, dir);
+		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0)
+			err_sys(e, "cannot make temporary files in the cache '%s'", s->root);
+		else
+			store_sweep_temps(fd);
+		atomic_store(&s->tempfd, fd);
+	}
+	pthread_mutex_unlock(&s->mu);
+	return fd;
+}
+
+int store_temp(struct store *s, const struct oid *id, int *out_fd, char **out_tmp, struct err *e)
+{
+	char temp[32];
+	int dir = temp_dir(s, e), fd;
+
+	(void)id;
+	if (dir < 0)
+		return -1;
 	fs_temp_name(temp);
-	tmp = xasprintf("%.2s/%s", name, temp);
-	fd = openat(basefd, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0 && errno == ENOENT && !store_make_dir(s, name, e))
-		fd = openat(basefd, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	fd = openat(dir, temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
-		return err_sys(e, "cannot create a temporary file in the cache '%s'", s->base);
+		return err_sys(e, "cannot create a temporary file in the cache '%s'", s->root);
 	proc_fault("store.temp");
 	*out_fd = fd;
-	*out_tmp = take(tmp);
+	*out_tmp = xstrdup(temp);
 	return 0;
+}
+
+int store_temp_dir(struct store *s, struct err *e)
+{
+	return temp_dir(s, e);
 }
 
 void store_drop(struct store *s, const char *tmp)
 {
-	int fd = atomic_load(&s->basefd);
+	int fd = atomic_load(&s->tempfd);
 
 	if (fd >= 0 && tmp)
 		unlinkat(fd, tmp, 0);
@@ -382,23 +416,24 @@ int store_rename_in(struct store *s, int fromfd, const char *from, const struct 
 
 int store_publish(struct store *s, const struct oid *id, int fd, const char *tmp, struct err *e)
 {
-	autofree char *aa = xstrndup(tmp, 2);
+	autofree char *path = NULL, *aa = NULL;
 	autoclose int dirfd = -1;
-	int basefd = atomic_load(&s->basefd);
 
 	if (fchmod(fd, OBJECT_MODE))
 		return err_sys(e, "cannot protect the object '%s'", tmp);
 	if (s->conf.fsync == STORE_FSYNC_OBJECT && fsync(fd))
 		return err_sys(e, "cannot sync the object '%s'", tmp);
 	proc_fault("store.complete");
-	if (store_rename_in(s, basefd, tmp, id, e))
+	if (store_rename_in(s, atomic_load(&s->tempfd), tmp, id, e))
 		return -1;
 	proc_fault("store.named");
 	if (s->conf.fsync != STORE_FSYNC_OBJECT)
 		return 0;
-	dirfd = openat(basefd, aa, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	path = store_path(s, id);
+	aa = path_dir(path);
+	dirfd = open(aa, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0 || fsync(dirfd))
-		return err_sys(e, "cannot sync the cache directory '%s/%s'", s->base, aa);
+		return err_sys(e, "cannot sync the cache directory '%s'", aa);
 	return 0;
 }
 

@@ -18,6 +18,7 @@ struct store {
 	struct store_conf conf;
 	pthread_mutex_t mu;             /* guards opening and making base */
 	atomic_int basefd;              /* -1 until base exists */
+	atomic_int tempfd;              /* -1 until something was written */
 	struct unsynced *unsynced;
 	atomic_bool wrote;
 };
@@ -32,6 +33,9 @@ bool store_trusts(struct store *s, const struct oid *id, const struct stat *st);
 int  store_writing(struct store *s, struct err *e);
 /* Makes the directory "aa" of a name. */
 int  store_make_dir(struct store *s, const char *name, struct err *e);
+/* The directory that temporaries lie in (S2); made when it is missing. */
+int  store_temp_dir(struct store *s, struct err *e);
+void store_sweep_temps(int tempfd);
 int  store_rename_in(struct store *s, int fromfd, const char *from, const struct oid *id, struct err *e);
 
 #endif

@@ -2,12 +2,14 @@
 #include "core/cache/store_own.h"
 
 #include "core/base/err.h"
+#include "core/base/fs.h"
 #include "core/base/map.h"
 #include "core/base/own.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 static void dir_close(DIR **d)
@@ -94,4 +96,22 @@ static int into_set(struct store *s, int dirfd, const char *name, const struct o
 int store_list(struct store *s, struct binset *out, struct err *e)
 {
 	return each_name(s, into_set, out, e);
+}
+
+#define STALE_SECONDS (48 * 3600)
+
+/* What a killed process left behind, once it is old enough to be nobody's: a shared cache has users on other hosts. */
+void store_sweep_temps(int tempfd)
+{
+	int fd = openat(tempfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autocall(dir_close) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+	struct stat st;
+
+	if (!d && fd >= 0)
+		close(fd);
+	while (d && (de = readdir(d)))
+		if (fs_is_temp_name(de->d_name) && !fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
+		    st.st_ctime < time(NULL) - STALE_SECONDS)
+			unlinkat(fd, de->d_name, 0);
 }
