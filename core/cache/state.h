@@ -39,6 +39,8 @@ void state_each_fact(struct state *s, const char *kind, state_fact_fn *fn, void 
 struct state_stat { uint64_t size, ino, dev; int64_t mtime_ns, ctime_ns; };
 struct state_item { const char *name; struct state_stat st; struct oid id; };
 void state_stat_of(struct state_stat *out, const struct stat *st);
+/* As state_put(), for a caller that has judged A1 itself. */
+void state_put_stat(struct state *s, const char *path, const struct state_stat *st, const struct oid *id);
 /* Time to judge A1 by: taken before the stat it goes with. */
 int64_t state_now(void);
 bool state_is_racy(const struct state_stat *st, int64_t now);
@@ -49,7 +51,7 @@ struct state_reader *state_reader_open(struct state *s);        /* NULL when the
 void state_reader_close(struct state_reader *r);                /* NULL is fine */
 /* Asks for files in any order; in order of path it costs next to nothing. path: as for state_get(). */
 bool state_reader_get(struct state_reader *r, const char *path, const struct state_stat *st, struct oid *out);
-/* Replaces the record of one directory; items are sorted by name; those that are racy at 'now' are left out. */
+/* Replaces the record of one directory; items are sorted by name; those racy at 'now' are left out (0: all are taken). */
 void state_put_dir(struct state *s, const char *dir, const struct state_item *items, size_t n, int64_t now);
 
 #endif

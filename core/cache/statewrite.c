@@ -18,18 +18,13 @@ static char *dir_of(const struct state *s, const char *path)
 	return path_dir(state_rel(s, path));
 }
 
-void state_put(struct state *s, const char *path, const struct stat *st, const struct oid *id)
+void state_put_stat(struct state *s, const char *path, const struct state_stat *st, const struct oid *id)
 {
-	autofree char *dir = NULL;
-	struct state_stat ss = { 0 };
+	autofree char *dir = s ? dir_of(s, path) : NULL;
 	struct state_pending *p;
 
 	if (!s)
 		return;
-	state_stat_of(&ss, st);
-	if (state_is_racy(&ss, state_now()))
-		return;
-	dir = dir_of(s, path);
 	pthread_mutex_lock(&s->mu);
 	p = map_get(&s->files, dir);
 	if (!p) {
@@ -37,8 +32,17 @@ void state_put(struct state *s, const char *path, const struct stat *st, const s
 		map_put(&s->files, dir, p);
 	}
 	GROW(p->v, p->n, p->cap);
-	p->v[p->n++] = (struct state_pitem){ xstrdup(path_base(path)), ss, *id };
+	p->v[p->n++] = (struct state_pitem){ xstrdup(path_base(path)), *st, *id };
 	pthread_mutex_unlock(&s->mu);
+}
+
+void state_put(struct state *s, const char *path, const struct stat *st, const struct oid *id)
+{
+	struct state_stat ss;
+
+	state_stat_of(&ss, st);
+	if (!state_is_racy(&ss, state_now()))
+		state_put_stat(s, path, &ss, id);
 }
 
 static struct state_blob *make_record(const struct state_item *items, size_t n, int64_t now)

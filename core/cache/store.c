@@ -324,6 +324,19 @@ int store_make_dir(struct store *s, const char *name, struct err *e)
 	return 0;
 }
 
+static int open_temp_dir(struct store *s, struct err *e)
+{
+	autofree char *dir = path_join(s->root, TEMP_DIR);
+	int fd;
+
+	if (!mkdir(dir, 0777) && s->conf.shared)
+		(void)!make_shared_dir(AT_FDCWD, dir);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_sys(e, "cannot make temporary files in the cache '%s'", s->root);
+	return fd;
+}
+
 /* Temporaries lie in a directory of their own: their final directory is only known once they are hashed. */
 static int temp_dir(struct store *s, struct err *e)
 {
@@ -336,14 +349,8 @@ static int temp_dir(struct store *s, struct err *e)
 	pthread_mutex_lock(&s->mu);
 	fd = atomic_load(&s->tempfd);
 	if (fd < 0) {
-		autofree char *dir = path_join(s->root, TEMP_DIR);
-
-		if (!mkdir(dir, 0777) && s->conf.shared)
-			(void)!make_shared_dir(AT_FDCWD, dir);
-		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0)
-			err_sys(e, "cannot make temporary files in the cache '%s'", s->root);
-		else
+		fd = open_temp_dir(s, e);
+		if (fd >= 0)
 			store_sweep_temps(fd);
 		atomic_store(&s->tempfd, fd);
 	}
@@ -351,16 +358,34 @@ static int temp_dir(struct store *s, struct err *e)
 	return fd;
 }
 
+/* Another process removed the directory when it was done: put a new one behind the same descriptor. */
+static void renew_temp_dir(struct store *s)
+{
+	autoerr struct err ignored = ERR_INIT;
+	autoclose int fd = -1;
+
+	pthread_mutex_lock(&s->mu);
+	fd = open_temp_dir(s, &ignored);
+	if (fd >= 0)
+		(void)!dup3(fd, atomic_load(&s->tempfd), O_CLOEXEC);
+	pthread_mutex_unlock(&s->mu);
+}
+
 int store_temp(struct store *s, const struct oid *id, int *out_fd, char **out_tmp, struct err *e)
 {
 	char temp[32];
-	int dir = temp_dir(s, e), fd;
+	int dir = temp_dir(s, e), fd = -1;
 
 	(void)id;
 	if (dir < 0)
 		return -1;
 	fs_temp_name(temp);
-	fd = openat(dir, temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	for (int tries = 0; fd < 0 && tries < 3; tries++) {
+		fd = openat(dir, temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+		if (fd >= 0 || errno != ENOENT)
+			break;
+		renew_temp_dir(s);
+	}
 	if (fd < 0)
 		return err_sys(e, "cannot create a temporary file in the cache '%s'", s->root);
 	proc_fault("store.temp");
@@ -369,9 +394,9 @@ int store_temp(struct store *s, const struct oid *id, int *out_fd, char **out_tm
 	return 0;
 }
 
-int store_temp_dir(struct store *s, struct err *e)
+int store_temp_at(const struct store *s)
 {
-	return temp_dir(s, e);
+	return atomic_load(&s->tempfd);
 }
 
 void store_drop(struct store *s, const char *tmp)

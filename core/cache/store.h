@@ -45,10 +45,11 @@ int  store_has(struct store *s, const struct oid *id, uint64_t *size, struct err
 int  store_has_quick(struct store *s, const struct oid *id, uint64_t *size);
 int  store_read(struct store *s, const struct oid *id, int *out_fd, struct err *e);     /* ERR_NOTFOUND, ERR_CORRUPT */
 int  store_put_bytes(struct store *s, const void *p, size_t n, const struct oid *id, struct err *e);
-/* Temporary inside the store for a download; then publish it under id (S5: the caller has hashed it), or drop it. */
+/* Temporary inside the store (id may be NULL: not known yet), 0644, read-write, empty; then publish it under id (S5: the caller has hashed it), or drop it. */
 int  store_temp(struct store *s, const struct oid *id, int *out_fd, char **out_tmp, struct err *e);
 int  store_publish(struct store *s, const struct oid *id, int fd, const char *tmp, struct err *e);
 void store_drop(struct store *s, const char *tmp);
+int  store_temp_at(const struct store *s);              /* directory of the temporaries, borrowed; -1 before the first */
 int  store_remove(struct store *s, const struct oid *id, struct err *e);
 /* Every object by name, in no order; a name that is no object's is skipped. fn returns 0 to go on. */
 typedef int store_each_fn(const struct oid *id, uint64_t size, int64_t mtime, void *data, struct err *e);

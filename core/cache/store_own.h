@@ -33,8 +33,6 @@ bool store_trusts(struct store *s, const struct oid *id, const struct stat *st);
 int  store_writing(struct store *s, struct err *e);
 /* Makes the directory "aa" of a name. */
 int  store_make_dir(struct store *s, const char *name, struct err *e);
-/* The directory that temporaries lie in (S2); made when it is missing. */
-int  store_temp_dir(struct store *s, struct err *e);
 void store_sweep_temps(int tempfd);
 int  store_rename_in(struct store *s, int fromfd, const char *from, const struct oid *id, struct err *e);
 

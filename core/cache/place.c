@@ -1,0 +1,415 @@
+/* The materialising half of ingest.h: objects out of the store into the work tree, as copies or links. */
+#include "core/cache/ingest_own.h"
+
+#include "core/base/err.h"
+#include "core/base/own.h"
+#include "core/base/pool.h"
+#include "core/base/proc.h"
+#include "core/base/progress.h"
+#include "core/base/str.h"
+#include "core/cache/state.h"
+#include "core/cache/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH 64
+#define BUFFER (256u << 10)
+#define REMEMBER_AT (256u << 10)        /* records put before they are committed */
+
+/* What one worker keeps from file to file. */
+struct desk {
+	char *dir;                      /* directory whose descriptor is open */
+	int dirfd;
+	unsigned char *buf;
+};
+struct placing {
+	struct ingest *in;
+	const char *root;
+	bool is_file;                   /* the root is the file itself */
+	int rootfd;
+	struct place *p;
+	struct state_stat *st;          /* of each file made; size UINT64_MAX: not to be remembered */
+	struct desk *desk;              /* per worker */
+	atomic_bool unusable[LINK_COPY + 1];
+	_Atomic size_t missing;
+};
+
+static bool is_unsupported(int errnum)
+{
+	return errnum == EOPNOTSUPP || errnum == ENOTTY || errnum == EXDEV || errnum == EINVAL || errnum == ENOSYS ||
+	       errnum == EPERM || errnum == EMLINK;
+}
+
+/*
+ * A1 for files that we make: their mtime is set just below the clock, so that whatever is written to them from the
+ * moment they have a name gives them another one.
+ */
+static int stamp(int fd)
+{
+	struct timespec t[2] = { { .tv_nsec = UTIME_OMIT } };
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &t[1]);
+	if (t[1].tv_nsec-- == 0) {
+		t[1].tv_nsec = 999999999;
+		t[1].tv_sec--;
+	}
+	return futimens(fd, t);
+}
+
+static int copy_bytes(int from, int to, unsigned char *buf)
+{
+	for (;;) {
+		ssize_t n = read(from, buf, BUFFER);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -1 : 0;
+		if (fs_write_all(to, buf, (size_t)n))
+			return -1;
+		if ((size_t)n < BUFFER)
+			return 0;
+	}
+}
+
+/* Gives the complete file its name: only a file that may be replaced is. */
+static int name_it(int dirfd, const char *tmp, const struct place *p, const char *base)
+{
+	if (p->replace)
+		return renameat(dirfd, tmp, dirfd, base);
+	if (!renameat2(dirfd, tmp, dirfd, base, RENAME_NOREPLACE))
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	if (linkat(dirfd, tmp, dirfd, base, 0))        /* file systems that do not know the flag */
+		return -1;
+	return unlinkat(dirfd, tmp, 0);
+}
+
+/* Copy or reflink: through a temporary beside the place. */
+static int by_content(struct placing *g, size_t i, struct desk *d, const char *base, int from, bool clone)
+{
+	struct place *p = &g->p[i];
+	char tmp[32];
+	struct stat st;
+	autoclose int fd = -1;
+	int saved;
+
+	fs_temp_name(tmp);
+	fd = openat(d->dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, p->isexec ? 0766 : 0666);
+	if (fd < 0)
+		return -1;
+	proc_fault("place.created");
+	if (clone ? ioctl(fd, FICLONE, from) : copy_bytes(from, fd, d->buf))
+		goto undo;
+	if (stamp(fd))
+		goto undo;
+	proc_fault("place.complete");
+	if (name_it(d->dirfd, tmp, p, base))
+		goto undo;
+	proc_fault("place.named");
+	if (!fstat(fd, &st))
+		state_stat_of(&g->st[i], &st);
+	return 0;
+undo:
+	saved = errno;
+	unlinkat(d->dirfd, tmp, 0);
+	errno = saved;
+	return -1;
+}
+
+static int link_once(struct placing *g, const struct place *p, int dirfd, const char *name, bool symbolic)
+{
+	autofree char *object = store_path(g->in->store, &p->id);
+
+	return symbolic ? symlinkat(object, dirfd, name) : linkat(AT_FDCWD, object, dirfd, name, 0);
+}
+
+static int by_link(struct placing *g, size_t i, struct desk *d, const char *base, bool symbolic)
+{
+	struct place *p = &g->p[i];
+	char tmp[32];
+	struct stat st;
+	int saved;
+
+	if (!p->replace && link_once(g, p, d->dirfd, base, symbolic))
+		return -1;
+	if (p->replace) {
+		fs_temp_name(tmp);
+		if (link_once(g, p, d->dirfd, tmp, symbolic))
+			return -1;
+		/* rename() does nothing when both names are one inode: the temporary is removed in any case */
+		if (renameat(d->dirfd, tmp, d->dirfd, base)) {
+			saved = errno;
+			unlinkat(d->dirfd, tmp, 0);
+			errno = saved;
+			return -1;
+		}
+		unlinkat(d->dirfd, tmp, 0);
+	}
+	proc_fault("place.linked");
+	/* As DVC: the bit is set on the inode that the object shares. */
+	if (p->isexec && !fstatat(d->dirfd, base, &st, 0))
+		(void)!fchmodat(d->dirfd, base, (st.st_mode & 07777) | S_IXUSR, 0);
+	return 0;
+}
+
+/* -1 and errno; 'from' is opened for the kinds that read. */
+static int try_kind(struct placing *g, size_t i, struct desk *d, const char *base, enum link_kind k, int from)
+{
+	switch (k) {
+	case LINK_REFLINK:
+		return by_content(g, i, d, base, from, true);
+	case LINK_HARDLINK:
+		return by_link(g, i, d, base, false);
+	case LINK_SYMLINK:
+		return by_link(g, i, d, base, true);
+	case LINK_COPY:
+		break;
+	}
+	if (lseek(from, 0, SEEK_SET) < 0)
+		return -1;
+	return by_content(g, i, d, base, from, false);
+}
+
+static int nothing_works(struct placing *g, const struct place *p, struct err *e)
+{
+	autostr struct str kinds = STR_INIT;
+
+	for (size_t i = 0; i < g->in->ntypes; i++)
+		str_addf(&kinds, "%s%s", i ? ", " : "", link_kind_name(g->in->types[i]));
+	return err_set(e, ERR_UNSUPPORTED, "cannot link '%s%s%s' from the cache: no cache type of '%s' works there",
+		       g->root, *p->rel ? "/" : "", p->rel, str_cstr(&kinds));
+}
+
+static int make(struct placing *g, size_t i, struct desk *d, const char *base, int from, struct err *e)
+{
+	struct place *p = &g->p[i];
+	struct stat st;
+
+	if (fstat(from, &st))
+		return err_sys(e, "cannot stat the object of '%s/%s'", g->root, p->rel);
+	for (size_t t = 0; t < g->in->ntypes; t++) {
+		enum link_kind k = g->in->types[t];
+
+		if (k == LINK_HARDLINK && !st.st_size)
+			k = LINK_COPY;  /* as DVC: empty files are made, not linked */
+		if (atomic_load_explicit(&g->unusable[k], memory_order_relaxed))
+			continue;
+		if (!try_kind(g, i, d, base, k, from)) {
+			p->kind = k;
+			p->done = true;
+			return 0;
+		}
+		if (k == LINK_COPY || !is_unsupported(errno))
+			return err_sys(e, "cannot create '%s%s%s'", g->root, *p->rel ? "/" : "", p->rel);
+		if (errno != EMLINK)    /* that is one object's trouble, the others are the file system's */
+			atomic_store(&g->unusable[k], true);
+	}
+	return nothing_works(g, p, e);
+}
+
+/* Opens the directory of a place unless it is the one of the last place. */
+static int go_to(struct placing *g, struct desk *d, const char *rel, const char **base, struct err *e)
+{
+	autofree char *dir = NULL;
+	int fd;
+
+	if (g->is_file) {
+		*base = path_base(g->root);
+		d->dirfd = g->rootfd;
+		return 0;
+	}
+	dir = path_dir(rel);
+	*base = path_base(rel);
+	if (d->dir && !strcmp(d->dir, dir))
+		return 0;
+	fd = fs_parent_beneath(g->rootfd, rel, true, base, e);
+	if (fd < 0)
+		return err_in(e, "cannot create '%s/%s'", g->root, rel);
+	if (d->dir)
+		close(d->dirfd);
+	free(d->dir);
+	d->dir = take(dir);
+	d->dirfd = fd;
+	return 0;
+}
+
+static int place_one(struct placing *g, size_t i, struct desk *d, struct err *e)
+{
+	struct place *p = &g->p[i];
+	struct err mine = ERR_INIT;
+	autoclose int from = -1;
+	const char *base;
+
+	p->done = false;
+	g->st[i].size = UINT64_MAX;
+	if (!g->is_file && !path_is_safe(p->rel))
+		return err_set(e, ERR_UNSAFE, "refused to create '%s' in '%s': the path is not safe", p->rel, g->root);
+	if (store_read(g->in->store, &p->id, &from, &mine)) {
+		if (mine.code != ERR_NOTFOUND && mine.code != ERR_CORRUPT) {
+			err_move(e, &mine);
+			return -1;
+		}
+		err_release(&mine);
+		atomic_fetch_add(&g->missing, 1);
+		return 0;
+	}
+	if (go_to(g, d, p->rel, &base, e) || make(g, i, d, base, from, e))
+		return -1;
+	progress_add(g->in->progress, 1, 0);
+	return 0;
+}
+
+static int place_some(void *data, size_t from, size_t to, unsigned worker, struct err *e)
+{
+	struct placing *g = data;
+	struct desk *d = &g->desk[worker];
+
+	if (!d->buf)
+		d->buf = xmalloc(BUFFER);
+	for (size_t i = from; i < to; i++)
+		if (place_one(g, i, d, e))
+			return -1;
+	return 0;
+}
+
+/* Links share an inode whose ctime moves with every further link: they are looked at when all are made. */
+static int stat_links(void *data, size_t from, size_t to, unsigned worker, struct err *e)
+{
+	struct placing *g = data;
+
+	(void)worker, (void)e;
+	for (size_t i = from; i < to; i++) {
+		const struct place *p = &g->p[i];
+		struct stat st;
+
+		if (!p->done || (p->kind != LINK_HARDLINK && p->kind != LINK_SYMLINK))
+			continue;
+		if (fstatat(g->rootfd, g->is_file ? path_base(g->root) : p->rel, &st, 0))
+			continue;
+		state_stat_of(&g->st[i], &st);
+		/* The inode is the object's: protected since long, so its mtime alone must be older than now. */
+		if (g->st[i].mtime_ns >= state_now() - 2000000000)
+			g->st[i].size = UINT64_MAX;
+	}
+	return 0;
+}
+
+static void remember(struct placing *g, size_t n)
+{
+	autofree char *abs = path_abs(g->root);
+	autoerr struct err ignored = ERR_INIT;
+	autostr struct str path = STR_INIT;
+	size_t waiting = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!g->p[i].done || g->st[i].size == UINT64_MAX)
+			continue;
+		str_reset(&path);
+		str_adds(&path, abs);
+		if (!g->is_file)
+			str_addf(&path, "/%s", g->p[i].rel);
+		state_put_stat(g->in->state, path.buf, &g->st[i], &g->p[i].id);
+		if (++waiting % REMEMBER_AT == 0 && state_flush(g->in->state, &ignored))
+			return;
+	}
+	state_flush(g->in->state, &ignored);
+}
+
+static int open_place(struct placing *g, size_t n, struct err *e)
+{
+	autofree char *parent = NULL;
+
+	g->is_file = n == 1 && !*g->p[0].rel;
+	parent = g->is_file ? path_dir(g->root) : xstrdup(g->root);
+	if (!*parent) {
+		free(parent);
+		parent = xstrdup(".");
+	}
+	if (fs_mkdirs(parent, 0777, e))
+		return -1;
+	g->rootfd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return g->rootfd < 0 ? err_sys(e, "cannot open '%s'", parent) : 0;
+}
+
+int ingest_place(struct ingest *in, const char *root, struct place *p, size_t n, size_t *missing, struct err *e)
+{
+	struct placing g = { .in = in, .root = root, .p = p, .rootfd = -1 };
+	unsigned workers = pool_size(in->pool);
+	int rc;
+
+	*missing = 0;
+	if (!n)
+		return 0;
+	if (open_place(&g, n, e))
+		return -1;
+	g.st = xreallocarray(NULL, n, sizeof(*g.st));
+	for (size_t i = 0; i < n; i++)
+		g.p[i].done = false;
+	g.desk = xcalloc(workers, sizeof(*g.desk));
+	rc = pool_for(in->pool, n, BATCH, place_some, &g, e);
+	if (in->state && !rc)
+		rc = pool_for(in->pool, n, 512, stat_links, &g, e);
+	if (in->state)
+		remember(&g, n);
+	for (unsigned i = 0; i < workers; i++) {
+		if (g.desk[i].dir)
+			close(g.desk[i].dirfd);
+		free(g.desk[i].dir);
+		free(g.desk[i].buf);
+	}
+	close(g.rootfd);
+	free(g.desk);
+	free(g.st);
+	*missing = g.missing;
+	return rc;
+}
+
+static int probe_kind(int storefd, const char *from, int fd, const char *object, int dirfd, const char *to,
+		      enum link_kind k)
+{
+	autoclose int out = -1;
+
+	switch (k) {
+	case LINK_HARDLINK:
+		return linkat(storefd, from, dirfd, to, 0);
+	case LINK_SYMLINK:
+		return symlinkat(object, dirfd, to);
+	case LINK_REFLINK:
+		out = openat(dirfd, to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		return out < 0 ? -1 : ioctl(out, FICLONE, fd);
+	case LINK_COPY:
+		break;
+	}
+	return 0;
+}
+
+int ingest_probe(struct ingest *in, const char *dir, enum link_kind *out, struct err *e)
+{
+	autofree char *tmp = NULL;
+	autoclose int fd = -1, dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int storefd, rc = -1;
+	char to[32];
+
+	if (dirfd < 0)
+		return err_sys(e, "cannot open '%s'", dir);
+	if (store_temp(in->store, NULL, &fd, &tmp, e))
+		return -1;
+	storefd = store_temp_at(in->store);
+	fs_temp_name(to);
+	for (size_t i = 0; i < in->ntypes && rc; i++) {
+		rc = probe_kind(storefd, tmp, fd, tmp, dirfd, to, in->types[i]);
+		unlinkat(dirfd, to, 0);
+		if (!rc)
+			*out = in->types[i];
+	}
+	store_drop(in->store, tmp);
+	return rc ? err_set(e, ERR_UNSUPPORTED, "no cache type works between '%s' and '%s'", store_dir(in->store), dir)
+		  : 0;
+}
