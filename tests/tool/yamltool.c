@@ -2,6 +2,9 @@
  *   dump-json   YAML -> JSON          from-json  JSON -> YAML
  *   roundtrip   YAML -> YAML (kept)   apply      two documents, NUL between: the second laid over the first
  *   json        JSON -> JSON          str        YAML -> Python's str()
+ *   toml, py    -> Python's str()     toml-json  TOML -> JSON
+ *   lookup      YAML, NUL, key -> JSON of the value, or "none"
+ *   select      YAML, NUL, keys with NUL between -> JSON of what they select
  * With 'many', each mode reads documents that end with \x01 and answers each with \x01. */
 #include "core/base/err.h"
 #include "core/base/json.h"
@@ -9,6 +12,9 @@
 #include "core/base/own.h"
 #include "core/base/str.h"
 #include "core/base/yaml.h"
+#include "core/stage/params.h"
+#include "core/stage/pylit.h"
+#include "core/stage/toml.h"
 
 static int read_all(struct str *in)
 {
@@ -35,12 +41,49 @@ static int apply(struct str *out, const char *text, size_t len, struct err *e)
 	return 0;
 }
 
+static int lookup(struct str *out, const char *text, size_t len, bool all, struct err *e)
+{
+	autonode struct node *root = NULL, *some = NULL;
+	const struct node *found = NULL;
+	autostrvec struct strvec keys = STRVEC_INIT;
+	int rc;
+
+	if (yaml_parse(&root, text, strlen(text), "in.yaml", 0, e))
+		return -1;
+	for (const char *p = text + strlen(text) + 1; p <= text + len; p += strlen(p) + 1)
+		strvec_push(&keys, p);
+	if (all) {
+		some = params_select(root, keys.v, keys.n);
+		json_dump(out, some, 0);
+		return 0;
+	}
+	rc = params_lookup(root, keys.v[0], &found, e);
+	if (rc < 0)
+		return -1;
+	if (rc)
+		json_dump(out, found, 0);
+	else
+		str_adds(out, "none");
+	return 0;
+}
+
 static int one(struct str *out, const char *mode, const char *text, size_t len, struct err *e)
 {
 	autonode struct node *n = NULL;
 
 	if (!strcmp(mode, "apply"))
 		return apply(out, text, len, e);
+	if (!strcmp(mode, "lookup") || !strcmp(mode, "select"))
+		return lookup(out, text, len, *mode == 's', e);
+	if (!strncmp(mode, "toml", 4) || !strcmp(mode, "py")) {
+		if (*mode == 't' ? toml_parse(&n, text, len, "in.toml", e) : pylit_parse(&n, text, len, "in.py", e))
+			return -1;
+		if (strchr(mode, '-'))
+			json_dump(out, n, 0);
+		else
+			node_py_str(out, n);
+		return 0;
+	}
 	if (!strcmp(mode, "from-json") || !strcmp(mode, "json")) {
 		if (json_parse(&n, text, len, "in.json", e))
 			return -1;
