@@ -1,0 +1,544 @@
+#include "core/data/listing.h"
+
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/map.h"
+#include "core/base/own.h"
+#include "core/data/clone.h"
+#include "core/data/dindex.h"
+#include "core/data/project.h"
+#include "core/repo/config.h"
+#include "core/repo/gitrepo.h"
+#include "core/repo/ignore.h"
+#include "core/repo/repo.h"
+#include "core/repo/srctree.h"
+#include "core/stage/index.h"
+#include "core/stage/stage.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+struct listing {
+	struct repo *repo;              /* NULL: no DVC repository, only files */
+	struct project *p;
+	struct gitrepo *git;            /* own one without repo */
+	struct gittree *tree;           /* a revision; NULL: the work tree */
+	struct srctree *src;
+	struct index *x;
+	struct dindex *outs;            /* every output, no members */
+	struct map members;             /* output's path: dindex of it */
+	char *root, *cwd, *prefix;      /* prefix: of root inside the git tree, "" or "sub/" */
+};
+
+void ls_entry_release(struct ls_entry *e)
+{
+	free(e->name);
+	free(e->hash);
+	memset(e, 0, sizeof(*e));
+}
+
+void ls_entries_release(struct ls_entries *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		ls_entry_release(&l->v[i]);
+	free(l->v);
+	memset(l, 0, sizeof(*l));
+}
+
+static void members_free(void *d)
+{
+	dindex_free(d);
+}
+
+void listing_close(struct listing *l)
+{
+	if (!l)
+		return;
+	map_release(&l->members, members_free);
+	dindex_free(l->outs);
+	if (l->src)
+		index_free(l->x);
+	srctree_close(l->src);
+	gittree_close(l->tree);
+	if (!l->repo)
+		gitrepo_close(l->git);
+	project_free(l->p);
+	repo_close(l->repo);
+	free(l->root);
+	free(l->cwd);
+	free(l->prefix);
+	free(l);
+}
+
+/* ---- opening ---- */
+
+static int open_tree(struct listing *l, const char *rev, struct err *e)
+{
+	autofree char *scm = git_find_root(l->root);
+	char sha[41];
+
+	if (!scm)
+		return err_set(e, ERR_FAIL, "SCM error: No git repository was found at %s", l->root);
+	if (l->repo ? repo_git(l->repo, &l->git, e) : gitrepo_open(&l->git, scm, e))
+		return -1;
+	if (!l->git)
+		return err_set(e, ERR_FAIL, "SCM error: '%s' is not a git repository", l->root);
+	if (gitrepo_resolve(l->git, rev, sha, e) || gittree_open(&l->tree, l->git, sha, e))
+		return -1;
+	if (strcmp(scm, l->root)) {
+		autofree char *rel = path_rel(l->root, scm);
+
+		free(l->prefix);
+		l->prefix = xasprintf("%s/", rel);
+	}
+	if (!l->repo)
+		return 0;
+	if (srctree_rev(&l->src, l->repo, rev, e))
+		return -1;
+	return index_load(&l->x, l->repo, l->src, 0, e);
+}
+
+static int fill_outs(struct listing *l, struct err *e)
+{
+	struct dselection sel = { 0 };
+	int rc = 0;
+
+	l->outs = dindex_new(l->p);
+	dselect_targets(&sel, l->x, NULL);
+	for (size_t i = 0; !rc && i < sel.n; i++)
+		rc = dindex_add_declared(l->outs, &sel.v[i], DINDEX_SHALLOW, e);
+	dindex_sort(l->outs);
+	dselection_release(&sel);
+	return rc;
+}
+
+/* Settings of this one run; the repository's own files stay as they are. */
+static int apply_config(struct listing *l, const struct listing_opts *o, struct err *e)
+{
+	if (o->config && !fs_exists(o->config))
+		return err_set(e, ERR_CONFIG, "[Errno 2] No such file or directory: '%s'", o->config);
+	if (o->remote && l->repo && !config_has_remote(l->repo->config, o->remote))
+		return err_set(e, ERR_CONFIG, "config file error: remote '%s' doesn't exist", o->remote);
+	return 0;
+}
+
+int listing_open(struct listing **out, const char *url, const struct listing_opts *o, struct err *e)
+{
+	struct listing *l = xcalloc(1, sizeof(*l));
+	autoerr struct err why = ERR_INIT;
+	autofree char *dir = NULL, *cwd = path_abs(".");
+	const char *rev = o->rev;
+	bool cloned = false;
+
+	l->prefix = xstrdup("");
+	l->cwd = xstrdup("");
+	if (fs_exists(url)) {
+		dir = path_abs(url);
+		if (repo_open(&l->repo, dir, &why) && why.code != ERR_NOREPO) {
+			err_move(e, &why);
+			goto undo;
+		}
+	}
+	if (!l->repo) {
+		free(take(dir));
+		if (clone_get(url, rev, &dir, e))
+			goto undo;
+		cloned = true;
+		err_release(&why);
+		if (fs_exists(dir) && repo_open(&l->repo, dir, &why) && why.code != ERR_NOREPO) {
+			err_move(e, &why);
+			goto undo;
+		}
+		rev = "HEAD";
+	}
+	l->root = xstrdup(l->repo ? l->repo->root : dir);
+	if (l->repo)
+		l->p = project_new(l->repo);
+	if (!cloned && !rev && path_is_inside(cwd, l->root) && strcmp(cwd, l->root)) {
+		free(l->cwd);
+		l->cwd = path_rel(cwd, l->root);
+	}
+	if (apply_config(l, o, e) || (rev && open_tree(l, rev, e)))
+		goto undo;
+	if (l->repo && !l->x && project_index(l->p, &l->x, e))
+		goto undo;
+	if (l->repo && fill_outs(l, e))
+		goto undo;
+	*out = l;
+	return 0;
+undo:
+	listing_close(l);
+	return -1;
+}
+
+const char *listing_cwd(const struct listing *l)
+{
+	return l->cwd;
+}
+
+char *listing_path(const struct listing *l, const char *path)
+{
+	autofree char *joined = NULL, *norm = NULL;
+
+	if (*path == '/') {
+		joined = path_norm(path);
+		return path_is_inside(joined, l->root) ? path_rel(joined, l->root) : xstrdup(joined);
+	}
+	joined = *l->cwd ? path_join(l->cwd, path) : xstrdup(path);
+	norm = path_norm(joined);
+	return xstrdup(strcmp(norm, ".") ? norm : "");
+}
+
+char *listing_abs(const struct listing *l, const char *rel)
+{
+	return path_join(l->root, rel);
+}
+
+char *listing_show(const struct listing *l, const char *rel, const char *base)
+{
+	autofree char *a = path_join(l->root, rel), *b = path_join(l->root, base);
+	autofree char *x = path_norm(a), *y = path_norm(b);
+
+	return path_rel(x, y);
+}
+
+/* ---- what is tracked ---- */
+
+/* The list that knows the children of 'rel': of the output that holds it, or of all outputs. */
+static int tracked_list(struct listing *l, const char *rel, const struct dindex **out, struct err *e)
+{
+	autofree char *up = xstrdup(rel);
+
+	*out = l->outs;
+	while (l->outs && *up) {
+		const struct dentry *d = dindex_find(l->outs, up);
+		char *slash;
+
+		if (d && d->is_out && d->is_dir) {
+			struct dindex *m = map_get(&l->members, d->key);
+			struct dselect s = { (struct item *)d->out, (char *)d->key, true };
+
+			if (!m) {
+				m = dindex_new(l->p);
+				if (dindex_add_declared(m, &s, 0, e)) {
+					dindex_free(m);
+					return -1;
+				}
+				dindex_sort(m);
+				map_put(&l->members, d->key, m);
+			}
+			*out = m;
+			return 0;
+		}
+		slash = strrchr(up, '/');
+		*(slash ? slash : up) = '\0';
+	}
+	return 0;
+}
+
+static struct ls_entry tracked_entry(const struct dentry *d, const char *name)
+{
+	struct ls_entry t = { .name = xstrdup(name), .is_out = d->out != NULL, .is_dir = d->is_dir, .size = -1,
+			      .tracked_size = -1 };
+	char hex[OID_HEX_MAX];
+
+	if (d->is_out && d->out->meta.size >= 0)
+		t.size = t.tracked_size = d->out->meta.size;
+	if (d->has_id) {
+		oid_hex(hex, &d->id);
+		t.hash = xstrdup(hex);
+	}
+	return t;
+}
+
+static void push(struct ls_entries *l, struct ls_entry t)
+{
+	GROW(l->v, l->n, l->cap);
+	l->v[l->n++] = t;
+}
+
+static void tracked_children(const struct dindex *x, const char *rel, struct ls_entries *out)
+{
+	autofree char *prefix = *rel ? xasprintf("%s/", rel) : xstrdup("");
+	size_t n = strlen(prefix), lo = 0, hi = x->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (strcmp(x->v[mid].key, prefix) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < x->n && !strncmp(x->v[lo].key, prefix, n); lo++)
+		if (x->v[lo].key[n] && !strchr(x->v[lo].key + n, '/'))
+			push(out, tracked_entry(&x->v[lo], x->v[lo].key + n));
+}
+
+/* ---- what is there ---- */
+
+static bool stat_entry(int dirfd, const char *path, const char *name, struct ls_entry *t)
+{
+	struct stat st;
+
+	*t = (struct ls_entry){ .name = xstrdup(name), .in_tree = true, .tracked_size = -1 };
+	if (fstatat(dirfd, path, &st, 0)) {
+		/* A link that leads nowhere is listed, as an empty file. */
+		return !fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW);
+	}
+	t->is_dir = S_ISDIR(st.st_mode);
+	t->is_exec = !t->is_dir && (st.st_mode & 0111);
+	t->size = st.st_size;
+	return true;
+}
+
+static bool is_ignored(struct listing *l, const char *rel, bool is_dir)
+{
+	struct ignore *g = NULL;
+	autoerr struct err none = ERR_INIT;
+
+	if (l->tree)
+		return l->src && srctree_is_ignored(l->src, rel, is_dir);
+	if (!l->repo)
+		return !strcmp(rel, ".git");
+	return !repo_ignore(l->repo, &g, &none) && g && ignore_is(g, rel, is_dir);
+}
+
+static int present_children(struct listing *l, const char *rel, struct ls_entries *out, struct err *e)
+{
+	autofree char *abs = path_join(l->root, rel);
+	DIR *d = opendir(abs);
+	struct dirent *de;
+
+	if (!d)
+		return 0;
+	while ((de = readdir(d))) {
+		autofree char *key = NULL;
+		struct ls_entry t;
+
+		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
+			continue;
+		if (!stat_entry(dirfd(d), de->d_name, de->d_name, &t)) {
+			ls_entry_release(&t);
+			continue;
+		}
+		key = *rel ? path_join(rel, de->d_name) : xstrdup(de->d_name);
+		if (is_ignored(l, key, t.is_dir))
+			ls_entry_release(&t);
+		else
+			push(out, t);
+	}
+	closedir(d);
+	(void)e;
+	return 0;
+}
+
+struct git_children { struct listing *l; struct ls_entries *out; const char *rel; };
+
+static int git_child(const char *path, int kind, void *data, struct err *e UNUSED)
+{
+	struct git_children *c = data;
+	const char *rel = path + strlen(c->l->prefix), *name = path_base(path);
+	struct ls_entry t = { .in_tree = true, .tracked_size = -1, .is_dir = kind == 2 };
+	autofree char *parent = NULL;
+	uint64_t size = 0;
+
+	if (strlen(path) <= strlen(c->l->prefix))
+		return 0;
+	parent = path_dir(rel);
+	if (strcmp(parent, c->rel))
+		return path_is_inside(c->rel, rel) ? 0 : 1;
+	gittree_kind(c->l->tree, path, &t.is_exec, &size);
+	t.size = t.is_dir ? 0 : (int64_t)size;
+	if (!is_ignored(c->l, rel, t.is_dir)) {
+		t.name = xstrdup(name);
+		push(c->out, t);
+	}
+	return 1;
+}
+
+static int git_children(struct listing *l, const char *rel, struct ls_entries *out, struct err *e)
+{
+	struct git_children c = { l, out, rel };
+	autofree char *under = xasprintf("%s%s", l->prefix, rel);
+	size_t n = strlen(under);
+
+	if (n && under[n - 1] == '/')
+		under[n - 1] = '\0';
+	if (*under && gittree_kind(l->tree, under, NULL, NULL) != 2)
+		return 0;
+	return gittree_walk(l->tree, under, git_child, &c, e);
+}
+
+/* ---- both ---- */
+
+static bool is_stage_file(const char *name)
+{
+	return !strcmp(name, "dvc.yaml") || !strcmp(name, ".dvcignore") || (str_ends(name, ".dvc") && name[4]);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct ls_entry *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+/* What is there tells type and size; what is tracked tells the hash. */
+static void merge(struct ls_entry *have, struct ls_entry *tracked)
+{
+	have->is_out = tracked->is_out;
+	have->tracked_size = tracked->tracked_size;
+	have->hash = take(tracked->hash);
+	ls_entry_release(tracked);
+}
+
+static void unite(struct ls_entries *here, struct ls_entries *tracked, struct ls_entries *out)
+{
+	size_t i = 0, k = 0;
+
+	if (here->n)
+		qsort(here->v, here->n, sizeof(*here->v), by_name);
+	while (i < here->n || k < tracked->n) {
+		int c = i == here->n ? 1 : k == tracked->n ? -1 : strcmp(here->v[i].name, tracked->v[k].name);
+
+		if (!c)
+			merge(&here->v[i], &tracked->v[k++]);
+		if (c <= 0)
+			push(out, here->v[i++]);
+		else
+			push(out, tracked->v[k++]);
+	}
+	free(here->v);
+	free(tracked->v);
+}
+
+/* The thing itself, as what is there (*here) and what is tracked (*known) see it. */
+static int look(struct listing *l, const char *rel, struct ls_entry *t, bool *here, bool *known, struct err *e)
+{
+	const struct dindex *x;
+	const struct dentry *d;
+	struct ls_entry tracked;
+
+	*known = false;
+	if (l->tree) {
+		autofree char *path = xasprintf("%s%s", l->prefix, rel);
+		uint64_t size = 0;
+		int kind = *rel ? gittree_kind(l->tree, path, &t->is_exec, &size) : 2;
+
+		*t = (struct ls_entry){ .name = xstrdup(path_base(rel)), .is_dir = kind == 2, .in_tree = true,
+					.is_exec = t->is_exec, .size = kind == 2 ? 0 : (int64_t)size,
+					.tracked_size = -1 };
+		*here = kind != 0;
+	} else {
+		autofree char *abs = path_join(l->root, rel);
+
+		*here = stat_entry(AT_FDCWD, abs, path_base(rel), t);
+		if (*here && *rel && is_ignored(l, rel, t->is_dir))
+			*here = false;
+	}
+	if (!l->outs)
+		return 0;
+	if (tracked_list(l, rel, &x, e))
+		return -1;
+	d = *rel ? dindex_find(x, rel) : NULL;
+	if (!d)
+		return 0;
+	*known = true;
+	tracked = tracked_entry(d, path_base(rel));
+	if (*here) {
+		if (tracked.is_dir == t->is_dir)
+			merge(t, &tracked);
+		else
+			ls_entry_release(&tracked);
+	} else {
+		ls_entry_release(t);
+		*t = tracked;
+	}
+	return 0;
+}
+
+int listing_info(struct listing *l, const char *rel, struct ls_entry *out, struct err *e)
+{
+	struct ls_entry t = { 0 };
+	bool here, known;
+
+	if (*rel == '/' || str_starts(rel, "../") || !strcmp(rel, "..") || look(l, rel, &t, &here, &known, e)) {
+		ls_entry_release(&t);
+		if (e->code != ERR_NONE)
+			return -1;
+		here = known = false;
+	}
+	if (!here && !known) {
+		autofree char *abs = path_join(l->root, rel);
+
+		ls_entry_release(&t);
+		return err_set(e, ERR_NOTFOUND, "[Errno 2] No such file or directory: '%s'", l->tree ? rel : abs);
+	}
+	*out = t;
+	return 0;
+}
+
+int listing_dir(struct listing *l, const char *rel, unsigned flags, struct ls_entries *out, struct err *e)
+{
+	struct ls_entries here = { 0 }, tracked = { 0 }, all = { 0 };
+	const struct dindex *x = NULL;
+	struct ls_entry self = { 0 };
+	bool is_here, known;
+
+	if (look(l, rel, &self, &is_here, &known, e))
+		return -1;
+	ls_entry_release(&self);
+	if (l->outs) {
+		if (tracked_list(l, rel, &x, e))
+			return -1;
+		tracked_children(x, rel, &tracked);
+	}
+	if (!(flags & LISTING_TRACKED_ONLY) &&
+	    (l->tree ? git_children(l, rel, &here, e) : present_children(l, rel, &here, e))) {
+		ls_entries_release(&here);
+		ls_entries_release(&tracked);
+		return -1;
+	}
+	unite(&here, &tracked, &all);
+	for (size_t i = 0; i < all.n; i++) {
+		if (!(flags & LISTING_STAGE_FILES) && is_stage_file(all.v[i].name))
+			ls_entry_release(&all.v[i]);
+		else
+			push(out, all.v[i]);
+	}
+	free(all.v);
+	return 0;
+}
+
+int listing_size(struct listing *l, const char *rel, int64_t *out, struct err *e)
+{
+	struct ls_entries kids = { 0 };
+	struct ls_entry t = { 0 };
+	int rc = 0;
+
+	*out = 0;
+	if (listing_info(l, rel, &t, e))
+		return -1;
+	if (!t.is_dir || (!t.in_tree && t.tracked_size >= 0)) {
+		*out = t.size < 0 ? 0 : t.size;
+		ls_entry_release(&t);
+		return 0;
+	}
+	ls_entry_release(&t);
+	if (listing_dir(l, rel, 0, &kids, e))
+		return -1;
+	for (size_t i = 0; !rc && i < kids.n; i++) {
+		autofree char *key = *rel ? path_join(rel, kids.v[i].name) : xstrdup(kids.v[i].name);
+		int64_t n = 0;
+
+		if (kids.v[i].is_dir)
+			rc = listing_size(l, key, &n, e);
+		else
+			n = kids.v[i].size < 0 ? 0 : kids.v[i].size;
+		*out += n;
+	}
+	ls_entries_release(&kids);
+	return rc;
+}
