@@ -153,6 +153,19 @@ void show_failed(struct err *e, const char *what)
 	e->msg = msg;
 }
 
+void show_unexpected(struct err *e)
+{
+	char *msg;
+
+	if (e->report)
+		return;
+	msg = xasprintf("unexpected error - %s", e->msg ? e->msg : "");
+	free(e->msg);
+	e->msg = msg;
+	e->exit_status = 255;
+	err_hint(e, "\nHaving any troubles? Hit us up at https://dvc.org/support, we are always happy to help!");
+}
+
 /* tqdm's rule: at most three digits before a unit, steps of 1024. */
 void show_size(struct str *out, double bytes)
 {
