@@ -31,4 +31,20 @@ int  track_unignore(struct project *p, const struct item *out, struct err *e);
 struct add_opts { const char *out, *remote; bool glob, no_commit, no_relink, force, to_remote; unsigned jobs; };
 int  track_add(struct project *p, const struct strvec *targets, const struct add_opts *o, struct err *e);
 
+struct commit_opts {
+	bool force, recursive, with_deps, no_relink;
+	bool (*confirm)(const char *question);
+	/* Of the rooms above: records dependencies and parameters, and after all is stored the run. Either may be NULL. */
+	int (*save_deps)(struct project *p, struct stage *s, struct err *e);
+	int (*saved)(struct project *p, struct stage *s, struct err *e);
+};
+int  track_commit(struct project *p, const char *target, const struct commit_opts *o, struct err *e);  /* NULL: all */
+int  track_remove(struct project *p, const char *target, bool outs, struct err *e);
+int  track_move(struct project *p, const char *from, const char *to, struct err *e);
+int  track_unprotect(const char *path, struct err *e);  /* a file, or every file below a directory */
+/* Tells other processes that the stage's outputs are being written (and its dependencies read). */
+struct pathlock;
+int  track_lock(struct project *p, const struct stage *s, bool deps, const char *cmd, struct pathlock **out,
+		struct err *e);
+
 #endif

@@ -1,0 +1,166 @@
+/*
+ * commit: what changed is hashed and recorded, after a question; what is missing in the cache is stored again.
+ */
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/node.h"
+#include "core/base/own.h"
+#include "core/data/add_own.h"
+#include "core/data/compare.h"
+#include "core/data/project.h"
+#include "core/data/track.h"
+#include "core/repo/repo.h"
+#include "core/repo/repolock.h"
+#include "core/stage/index.h"
+#include "core/stage/lock.h"
+#include "core/stage/pointer.h"
+
+/* What changed, as the question names it. */
+struct changes { struct node *deps, *outs; bool stage; };
+
+static void changes_release(struct changes *c)
+{
+	node_free(c->deps);
+	node_free(c->outs);
+}
+
+static int changed_items(struct project *p, struct item *const *v, size_t n, struct node *names, struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct stage_status st = { NULL, 0, 0 };
+		int rc = compare_item(p, v[i], true, &st, e);
+
+		if (!rc && st.n) {
+			autofree char *shown = item_show(v[i], p->repo->cwd_rel);
+
+			node_push(names, node_str(v[i]->kind == DEP_REPO && st.v[0].what ? st.v[0].what : shown));
+		}
+		stage_status_release(&st);
+		if (rc)
+			return -1;
+	}
+	return 0;
+}
+
+static bool stage_changed(const struct stage *s)
+{
+	autofree char *md5 = NULL;
+
+	if (s->kind == STAGE_PIPELINE)
+		return compare_command_changed(s) && s->in_lock;
+	md5 = pointer_md5_for(s);
+	return (md5 || s->md5) && (!md5 || !s->md5 || strcmp(md5, s->md5));
+}
+
+static int find_changes(struct project *p, struct stage *s, struct changes *c, struct err *e)
+{
+	*c = (struct changes){ node_seq(), node_seq(), stage_changed(s) };
+	if (changed_items(p, s->deps, s->ndeps, c->deps, e) || changed_items(p, s->outs, s->nouts, c->outs, e))
+		return -1;
+	return 0;
+}
+
+static int ask(const struct commit_opts *o, const char *stage, const struct stage *s, const struct changes *c,
+	       struct err *e)
+{
+	autostr struct str q = STR_INIT;
+
+	if (c->deps->n) {
+		str_adds(&q, "dependencies ");
+		node_py_str(&q, c->deps);
+	}
+	if (c->outs->n) {
+		str_adds(&q, c->deps->n ? " and outputs " : "outputs ");
+		node_py_str(&q, c->outs);
+	}
+	if (c->deps->n || c->outs->n)
+		str_addf(&q, " of stage: '%s' changed.", stage);
+	else
+		str_addf(&q, s->kind == STAGE_PIPELINE ? "'cmd' of stage: '%s' has changed." : "'md5' of stage: '%s' changed.",
+			 stage);
+	str_adds(&q, " Are you sure you want to commit it?");
+	if (o->confirm && o->confirm(str_cstr(&q)))
+		return 0;
+	return err_set(e, ERR_FAIL, "unable to commit changed stage: '%s'. Use `-f|--force` to force.", stage);
+}
+
+/* Every output is recorded; a part of a directory brings its whole directory up to date, and all of it is stored (K2). */
+static int record(struct project *p, struct stage *s, const struct item *only, bool save, const struct commit_opts *o,
+		  struct err *e)
+{
+	unsigned flags = o->no_relink ? TRACK_NO_RELINK : 0;
+
+	if (save && o->save_deps && o->save_deps(p, s, e))
+		return -1;
+	for (size_t i = 0; i < s->nouts; i++)
+		if ((save || !only || s->outs[i] == only) && track_save(p, s->outs[i], flags, e))
+			return -1;
+	if (!save)
+		return 0;
+	if (s->kind == STAGE_SINGLE) {
+		free(s->md5);
+		s->md5 = pointer_md5_for(s);
+	}
+	return o->saved ? o->saved(p, s, e) : 0;
+}
+
+static int commit_stage(struct project *p, struct stage *s, const struct item *only, const struct commit_opts *o,
+			struct err *e)
+{
+	autofree char *name = stage_addressing(s, p->repo->cwd_rel);
+	autocall(changes_release) struct changes c = { NULL, NULL, false };
+	bool save = o->force;
+
+	if (!save) {
+		if (find_changes(p, s, &c, e))
+			return -1;
+		save = c.deps->n || c.outs->n || c.stage;
+		if (save && ask(o, name, s, &c, e))
+			return -1;
+	}
+	return record(p, s, only, save, o, e);
+}
+
+static int write_stage(struct project *p, const struct stage *s, struct err *e)
+{
+	return s->kind == STAGE_SINGLE ? pointer_save(p->repo, s, e) : lock_save_stage(p->repo, s, e);
+}
+
+/* Path locks, as DVC takes them for the time of the write. */
+int track_lock(struct project *p, const struct stage *s, bool deps, const char *cmd, struct pathlock **out, struct err *e)
+{
+	autostrvec struct strvec r = STRVEC_INIT, w = STRVEC_INIT;
+
+	for (size_t i = 0; i < s->nouts; i++)
+		strvec_take(&w, item_abs(s->outs[i], p->repo->root) ?: xstrdup(s->outs[i]->def));
+	for (size_t i = 0; deps && i < s->ndeps; i++)
+		if (s->deps[i]->path)
+			strvec_take(&r, item_abs(s->deps[i], p->repo->root));
+	return pathlock_take(out, p->repo, &r, &w, cmd, e);
+}
+
+int track_commit(struct project *p, const char *target, const struct commit_opts *o, struct err *e)
+{
+	unsigned flags = (o->recursive ? TARGET_RECURSIVE : 0) | (o->with_deps ? TARGET_WITH_DEPS : 0);
+	autocall(targets_release) struct targets t = { NULL, 0, 0 };
+	autostrvec struct strvec names = STRVEC_INIT;
+	struct index *x;
+	int rc = 0;
+
+	if (target)
+		strvec_push(&names, target);
+	if (project_index_some(p, &x, e) || index_targets(x, &names, flags, &t, e))
+		return -1;
+	for (size_t i = 0; i < t.n && !rc; i++) {
+		struct pathlock *lock = NULL;
+
+		rc = track_lock(p, t.v[i].stage, true, "git-data commit", &lock, e);
+		if (!rc)
+			rc = commit_stage(p, t.v[i].stage, t.v[i].out, o, e);
+		if (!rc)
+			rc = write_stage(p, t.v[i].stage, e);
+		pathlock_release(lock);
+	}
+	track_warn_unlinked(p);
+	return rc;
+}
