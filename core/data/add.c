@@ -113,6 +113,17 @@ static int check_directory(const struct project *p, const char *dir, struct err 
 	return 0;
 }
 
+/* A repository inside this one is no reason to refuse it (DVC then sees an empty directory). */
+static bool is_nested_repo(const struct ignore_hit *h)
+{
+	static const char *const builtin[] = { ".hg/", ".git/", ".git", ".dvc/" };
+
+	for (size_t i = 0; i < ARRAY_LEN(builtin); i++)
+		if (!strcmp(h->pattern, builtin[i]))
+			return false;
+	return !h->file || !*h->file || !h->line;
+}
+
 static int check_ignored(struct project *p, const char *abs, struct err *e)
 {
 	autofree char *rel = path_rel(abs, p->repo->root);
@@ -123,7 +134,7 @@ static int check_ignored(struct project *p, const char *abs, struct err *e)
 		return 0;
 	if (repo_ignore(p->repo, &g, e))
 		return -1;
-	if (!ignore_hits(g, rel, fs_is_dir(abs), &hit) || hit.negated || (hit.file && !hit.line))
+	if (!ignore_hits(g, rel, fs_is_dir(abs), &hit) || hit.negated || is_nested_repo(&hit))
 		return 0;
 	if (!hit.file || !*hit.file)
 		return err_set(e, ERR_FAIL, "Path '%s' is ignored by :%s", abs, hit.pattern);
@@ -480,7 +491,8 @@ static int missing_part(struct project *p, struct adding *a, const char *inside,
 
 		return err_in(e, "output '%s' does not exist", shown);
 	}
-	if (!inside || !hashinfo_is_dir(&a->out->hash))
+	/* A broken link in it is no reason to forget what else it holds. */
+	if (!inside || !hashinfo_is_dir(&a->out->hash) || fs_exists(a->abs))
 		return -1;
 	err_release(e);
 	return drop_part(p, a, inside, commit, e);

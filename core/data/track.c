@@ -128,6 +128,15 @@ static bool skip(const char *rel, bool is_dir, void *data)
 	return false;
 }
 
+/* A link that leads nowhere, or a file that went away: DVC's text for the name between the quotes. */
+static int say_broken(struct err *e)
+{
+	const char *from = strchr(e->msg, '\''), *to = from ? strrchr(e->msg, '\'') : NULL;
+	autofree char *name = to > from ? xstrndup(from + 1, (size_t)(to - from - 1)) : NULL;
+
+	return name ? err_set(e, ERR_NOTFOUND, "[Errno 2] No such file or directory: '%s'", name) : -1;
+}
+
 /* Fills the walk. A missing path is ERR_NOTFOUND with DVC's text for it. */
 static int content_walk(struct project *p, const char *abs, const char *rel, struct content *c, struct err *e)
 {
@@ -152,7 +161,7 @@ static int content_walk(struct project *p, const char *abs, const char *rel, str
 		e->exit_status = 255;
 	}
 	free(s.ignore_file);
-	return rc;
+	return rc && e->code == ERR_NOTFOUND ? say_broken(e) : rc;
 }
 
 /* From the ids of the walk: the id of the whole. */
