@@ -394,6 +394,11 @@ int store_temp(struct store *s, const struct oid *id, int *out_fd, char **out_tm
 	return 0;
 }
 
+char *store_temp_path(const struct store *s, const char *tmp)
+{
+	return xasprintf("%s/%s/%s", s->root, TEMP_DIR, tmp);
+}
+
 int store_temp_at(const struct store *s)
 {
 	return atomic_load(&s->tempfd);

@@ -49,6 +49,7 @@ int  store_put_bytes(struct store *s, const void *p, size_t n, const struct oid 
 int  store_temp(struct store *s, const struct oid *id, int *out_fd, char **out_tmp, struct err *e);
 int  store_publish(struct store *s, const struct oid *id, int fd, const char *tmp, struct err *e);
 void store_drop(struct store *s, const char *tmp);
+char *store_temp_path(const struct store *s, const char *tmp);  /* absolute; malloc'd */
 int  store_temp_at(const struct store *s);              /* directory of the temporaries, borrowed; -1 before the first */
 int  store_remove(struct store *s, const struct oid *id, struct err *e);
 /* Every object by name, in no order; a name that is no object's is skipped. fn returns 0 to go on. */

@@ -306,9 +306,7 @@ static int look_in_cache(struct run *x, size_t from, struct err *e)
 
 static char *temp_path(const struct run *x, const struct want *w, const char *tmp)
 {
-	autofree char *object = store_path(x->store[w->legacy], &w->id), *dir = path_dir(object);
-
-	return path_join(dir, path_base(tmp));
+	return store_temp_path(x->store[w->legacy], tmp);
 }
 
 static int read_fetched_manifest(struct run *x, size_t group, struct err *e)
