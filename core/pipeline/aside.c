@@ -1,0 +1,197 @@
+#include "core/pipeline/aside.h"
+
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/notice.h"
+#include "core/base/own.h"
+#include "core/base/proc.h"
+#include "core/repo/repo.h"
+#include "core/stage/stage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+/* .dvc/tmp/aside/<pid>-<random>/{list,0,1,...}; list holds one "<number><tab><root-relative path>" line per move. */
+
+static void release(struct aside *a)
+{
+	free(a->dir);
+	a->dir = NULL;
+	strvec_release(&a->from);
+	strvec_release(&a->to);
+}
+
+static int make_dir(struct aside *a, struct repo *r, struct err *e)
+{
+	autofree char *base = path_join(r->tmp_dir, "aside");
+	char name[32];
+
+	fs_temp_name(name);
+	a->dir = xasprintf("%s/%ld-%.8s", base, (long)getpid(), name + 1);
+	return fs_mkdirs(a->dir, 0777, e);
+}
+
+/* The list is written before anything moves: a run killed in between can still be put right. */
+static int write_list(struct aside *a, struct repo *r, const struct stage *s, struct err *e)
+{
+	autostr struct str text = STR_INIT;
+	autofree char *path = path_join(a->dir, "list");
+	FILE *f;
+
+	for (size_t i = 0; i < s->nouts; i++)
+		if (s->outs[i]->path && *s->outs[i]->path)
+			str_addf(&text, "%zu\t%s\n", i, s->outs[i]->path);
+	(void)r;
+	f = fopen(path, "we");
+	if (!f || fwrite(str_cstr(&text), 1, text.len, f) != text.len || fflush(f)) {
+		err_sys(e, "cannot write '%s'", path);
+		if (f)
+			fclose(f);
+		return -1;
+	}
+	fclose(f);
+	return 0;
+}
+
+static int move(struct aside *a, const char *from, size_t i, struct err *e)
+{
+	autofree char *to = xasprintf("%s/%zu", a->dir, i);
+
+	if (rename(from, to)) {
+		autofree char *dir = NULL;
+		char name[32];
+
+		if (errno == ENOENT)
+			return 0;
+		if (errno != EXDEV)
+			return err_sys(e, "cannot set '%s' aside", from);
+		dir = path_dir(from);
+		fs_temp_name(name);
+		free(to);
+		to = path_join(dir, name);
+		if (rename(from, to))
+			return err_sys(e, "cannot set '%s' aside", from);
+	}
+	strvec_push(&a->from, from);
+	strvec_push(&a->to, to);
+	return 0;
+}
+
+int aside_take(struct aside *a, struct repo *r, const struct stage *s, struct err *e)
+{
+	*a = (struct aside){ NULL, STRVEC_INIT, STRVEC_INIT };
+	for (size_t i = 0; i < s->nouts; i++) {
+		const struct item *o = s->outs[i];
+		autofree char *abs = NULL;
+
+		if (o->persist || !o->path || !*o->path)
+			continue;
+		abs = repo_abs(r, o->path);
+		if (!fs_exists(abs))
+			continue;
+		if (!a->dir && (make_dir(a, r, e) || write_list(a, r, s, e)))
+			goto undo;
+		if (move(a, abs, i, e))
+			goto undo;
+		proc_fault("aside");
+	}
+	return 0;
+undo:
+	aside_restore(a);
+	return -1;
+}
+
+static void remove_tree(const char *path)
+{
+	autoerr struct err e = ERR_INIT;
+
+	if (fs_rm_tree(path, &e))
+		notice(NOTICE_WARN, "cannot remove '%s': %s", path, e.msg);
+}
+
+void aside_drop(struct aside *a)
+{
+	for (size_t i = 0; i < a->to.n; i++)
+		if (!a->dir || !path_is_inside(a->to.v[i], a->dir))
+			remove_tree(a->to.v[i]);
+	if (a->dir)
+		remove_tree(a->dir);
+	release(a);
+}
+
+void aside_restore(struct aside *a)
+{
+	bool kept = false;
+
+	for (size_t i = 0; i < a->to.n; i++) {
+		autofree char *dir = path_dir(a->from.v[i]);
+		autoerr struct err e = ERR_INIT;
+
+		if (!fs_exists(a->from.v[i]) && !fs_mkdirs(dir, 0777, &e) && !rename(a->to.v[i], a->from.v[i]))
+			continue;
+		notice(NOTICE_WARN, "the former '%s' is kept in '%s'", a->from.v[i], a->to.v[i]);
+		kept = true;
+	}
+	if (a->dir && !kept)
+		remove_tree(a->dir);
+	release(a);
+}
+
+/* --- what a killed run left --- */
+
+static void recover_one(struct repo *r, const char *dir)
+{
+	autofree char *list = path_join(dir, "list");
+	autostr struct str text = STR_INIT;
+	autostrvec struct strvec lines = STRVEC_INIT;
+	autoerr struct err e = ERR_INIT;
+	bool kept = false;
+
+	if (!fs_exists(list) || fs_read(&text, list, 64u << 20, &e)) {
+		rmdir(dir);
+		return;
+	}
+	strvec_split(&lines, str_cstr(&text), '\n');
+	for (size_t i = 0; i < lines.n; i++) {
+		char *tab = strchr(lines.v[i], '\t');
+		autofree char *from = NULL;
+		autofree char *to = NULL;
+
+		if (!tab)
+			continue;
+		*tab = 0;
+		if (!path_is_safe(tab + 1))
+			continue;
+		from = path_join(dir, lines.v[i]);
+		to = repo_abs(r, tab + 1);
+		if (!fs_exists(from))
+			continue;
+		if (fs_exists(to) || rename(from, to)) {
+			notice(NOTICE_WARN, "an interrupted run left the former '%s' in '%s'", tab + 1, from);
+			kept = true;
+		}
+	}
+	if (!kept)
+		remove_tree(dir);
+}
+
+void aside_recover(struct repo *r)
+{
+	autofree char *base = path_join(r->tmp_dir, "aside");
+	DIR *d = opendir(base);
+	struct dirent *de;
+
+	while (d && (de = readdir(d))) {
+		autofree char *dir = path_join(base, de->d_name);
+		char *end;
+		long pid = strtol(de->d_name, &end, 10);
+
+		if (*end != '-' || pid <= 0 || (!kill((pid_t)pid, 0) || errno == EPERM))
+			continue;
+		recover_one(r, dir);
+	}
+	if (d)
+		closedir(d);
+}

@@ -1,0 +1,32 @@
+/*
+ * runcache - what a command made of the same inputs before.
+ *
+ *  R1  Keys, values and files are DVC's, so that either tool finds the other's runs.
+ *  R2  An entry names only contents that are in the cache when it is written.
+ *  R3  A file that cannot be read is set aside with a warning and counts as absent.
+ *
+ * Source: format notes, section 8.
+ */
+#ifndef PIPELINE_RUNCACHE_H
+#define PIPELINE_RUNCACHE_H
+
+#include "core/base/compat.h"
+
+struct project;
+struct stage;
+struct node;
+struct err;
+
+/* May the stage use the run cache at all? Dependencies must be hashed already. */
+bool runcache_can(const struct stage *s);
+/* The two names, of the stage's entry as lock_entry() gives it. */
+int  runcache_ids(const struct node *entry, char key[65], char value[65], struct err *e);
+/* The newest run with the stage's present dependencies; NULL in *entry when there is none. */
+int  runcache_find(struct project *p, const struct stage *s, struct node **entry, struct err *e);
+/* All outputs of the entry are in the cache? Then, unless dry, they are put in place. */
+int  runcache_restore(struct project *p, struct stage *s, const struct node *entry, bool dry, bool *done,
+		      struct err *e);
+/* The directories the outputs of an entry need, without touching anything. */
+int  runcache_save(struct project *p, struct stage *s, struct err *e);
+
+#endif
