@@ -21,7 +21,7 @@
 #include "core/stage/schema.h"
 
 #include <dirent.h>
-#include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -173,6 +173,7 @@ static struct stage *stage_of(const struct stage *like, const struct node *entry
 int runcache_restore(struct project *p, struct stage *s, const struct node *entry, bool dry, bool *done,
 		     struct err *e)
 {
+	autofree char *name = stage_addressing(s, p->repo->cwd_rel);
 	struct stage *c = stage_of(s, entry, e);
 	struct checkout_opts o = { .force = false };
 	struct checkout_result r;
@@ -190,8 +191,7 @@ int runcache_restore(struct project *p, struct stage *s, const struct node *entr
 			goto undo;
 	}
 	*done = true;
-	notice(NOTICE_INFO, "Stage '%s' is cached - skipping run, checking out outputs",
-	       s->name);
+	notice(NOTICE_INFO, "Stage '%s' is cached - skipping run, checking out outputs", name);
 	for (size_t i = 0; !dry && !rc && i < c->nouts; i++)
 		rc = checkout_out(p, c->outs[i], NULL, &o, &r, e);
 undo:
@@ -220,6 +220,25 @@ static int keep_uncached(struct project *p, struct stage *s, const struct node *
 	return rc;
 }
 
+/* By rename, without asking the disk: an entry that a power cut damages is found out and only costs a run. */
+static int write_file(const char *dir, const char *path, const struct str *text, mode_t mode, struct err *e)
+{
+	autofree char *tmp = NULL;
+	autoclose int fd = -1;
+	char name[32];
+
+	fs_temp_name(name);
+	tmp = path_join(dir, name);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (fd < 0)
+		return err_sys(e, "cannot create '%s'", tmp);
+	if (!fs_write_all(fd, str_cstr(text), text->len) && (mode == 0666 || !fchmod(fd, mode)) && !rename(tmp, path))
+		return 0;
+	err_sys(e, "cannot write '%s'", path);
+	unlink(tmp);
+	return -1;
+}
+
 static int write_entry(struct project *p, const char *dir, const char *path, const struct node *entry, struct err *e)
 {
 	const char *shared = config_get(p->repo->config, "cache", "shared");
@@ -227,8 +246,7 @@ static int write_entry(struct project *p, const char *dir, const char *path, con
 	autostr struct str text = STR_INIT;
 
 	yaml_dump(&text, entry);
-	if (fs_mkdirs(dir, group ? 02775 : 0777, e) ||
-	    fs_replace(path, str_cstr(&text), text.len, group ? 0664 : 0, e))
+	if (fs_mkdirs(dir, group ? 02775 : 0777, e) || write_file(dir, path, &text, group ? 0664 : 0666, e))
 		return err_in(e, "cannot save the run");
 	return 0;
 }

@@ -1,0 +1,21 @@
+/*
+ * command - a stage's cmd as lines, and a line as the arguments of the user's shell, with DVC's environment.
+ */
+#ifndef PIPELINE_COMMAND_H
+#define PIPELINE_COMMAND_H
+
+#include "core/base/str.h"
+
+struct node;
+
+/* A list gives its items, a text its lines (blank ones too); script: the whole text. */
+void command_lines(struct strvec *out, const struct node *cmd, bool script);
+/* $SHELL or /bin/sh, told to read no start-up files. script: stops at the first error. */
+void command_argv(struct strvec *out, const char *line, bool script);
+
+struct command_env { char **v; size_t n; char *stage; };
+void command_env_open(struct command_env *env, const char *root);
+void command_env_stage(struct command_env *env, const char *addressing);
+void command_env_close(struct command_env *env);
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * record - what is written down of a stage after it ran: hashes of its dependencies, its parameters, its outputs.
+ */
+#ifndef PIPELINE_RECORD_H
+#define PIPELINE_RECORD_H
+
+#include "core/base/compat.h"
+
+struct project;
+struct stage;
+struct err;
+
+/* Reads every dependency as it is now. hashing: the complaint about a missing one is that of DVC's run-cache lookup. */
+int  record_deps(struct project *p, struct stage *s, bool hashing, struct err *e);
+int  record_outs(struct project *p, struct stage *s, bool no_commit, struct err *e);
+/* "missing data 'sources': a, b" when outputs are absent. */
+int  record_check_outs(struct project *p, const struct stage *s, struct err *e);
+/* Outputs that stay in place while the stage runs must not share bytes with the cache. */
+int  record_unprotect(struct project *p, const struct stage *s, struct err *e);
+
+#endif
