@@ -40,6 +40,9 @@ struct session {
 	const char *argv0;
 };
 
+/* The git reminder, or staging, now; main does it when the command has returned. */
+int session_tell_git(struct session *s, struct err *e);
+
 struct cmd {
 	const char *name, *alias;       /* alias or NULL */
 	int (*run)(struct session *s, void *args, struct err *e);

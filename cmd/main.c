@@ -61,7 +61,7 @@ static int enter_directory(const struct global_args *g, struct err *e)
 }
 
 /* What git should know of: staged with core.autostage, else DVC's reminder. */
-static int tell_git(struct session *s, struct err *e)
+int session_tell_git(struct session *s, struct err *e)
 {
 	struct repo *r = s->repo;
 	autostr struct str cmd = STR_INIT;
@@ -84,6 +84,7 @@ static int tell_git(struct session *s, struct err *e)
 	}
 	ui_info("\nTo track the changes with git, run:\n\n\tgit add%s", cmd.buf);
 	ui_info("\nTo enable auto staging, run:\n\n\tdvc config core.autostage true");
+	strvec_reset(&r->scm_files);
 	return 0;
 }
 
@@ -116,7 +117,7 @@ static int run_command(struct session *s, void *args, struct err *e)
 		return -1;
 	}
 	rc = s->cmd->run(s, args, e);
-	if (rc >= 0 && tell_git(s, e))
+	if (rc >= 0 && session_tell_git(s, e))
 		rc = -1;
 	return rc;
 }

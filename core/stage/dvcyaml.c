@@ -2,17 +2,16 @@
 
 #include "core/base/err.h"
 #include "core/base/fs.h"
-#include "core/base/json.h"
 #include "core/base/node.h"
 #include "core/base/own.h"
 #include "core/base/str.h"
-#include "core/base/yaml.h"
 #include "core/repo/config.h"
 #include "core/repo/repo.h"
 #include "core/repo/srctree.h"
 #include "core/stage/dvcyaml_priv.h"
 #include "core/stage/index.h"
 #include "core/stage/lock.h"
+#include "core/stage/params.h"
 #include "core/stage/schema.h"
 #include "core/stage/template.h"
 
@@ -324,13 +323,13 @@ struct loader { struct srctree *tree; };
 static int read_vars(struct node **out, struct srctree *t, const char *rel, struct err *e)
 {
 	autostr struct str text = STR_INIT;
-	const char *dot = strchr(path_base(rel), '.');
+	autoerr struct err why = ERR_INIT;
 
-	if (srctree_read(t, rel, DVCYAML_MAX, &text, e))
+	if (srctree_read(t, rel, PARAMS_MAX, &text, e))
 		return -1;
-	if (dot && !strcmp(dot, ".json"))
-		return json_parse(out, str_cstr(&text), text.len, rel, e);
-	return yaml_parse(out, str_cstr(&text), text.len, rel, 0, e);
+	if (!params_parse(out, rel, str_cstr(&text), text.len, &why))
+		return 0;
+	return err_set(e, ERR_PARSE, "unable to read: '%s', %s: %s", rel, params_corrupted(rel), why.msg);
 }
 
 static int load_vars(struct node **out, const char *rel, void *data, struct err *e)
