@@ -97,6 +97,8 @@ void xfer_finish(struct sftp *s, struct xfer *x, enum rclass c)
 	struct rop *op = x->op;
 
 	put_end_hasher(s, x, NULL);
+	if (c == RC_OK && op->commit && op->commit(op))
+		c = rclass_of_err(&op->err) == RC_ABSENT ? RC_FATAL : rclass_of_err(&op->err);
 	x->op = NULL;
 	forget_reads(s, x);
 	if (x->open && !x->closing)
@@ -398,6 +400,11 @@ void xfer_start(struct sftp *s, struct xfer *x)
 
 	if (!x->op) {
 		xfer_settle(s, x);
+		return;
+	}
+	err_release(&x->op->err);
+	if (x->op->begin && x->op->begin(x->op)) {
+		xfer_finish(s, x, rclass_of_err(&x->op->err) == RC_ABSENT ? RC_FATAL : rclass_of_err(&x->op->err));
 		return;
 	}
 	if (x->op->kind == ROP_PUT) {

@@ -1,0 +1,490 @@
+#include "remotes/web.h"
+
+#include "core/base/hash.h"
+#include "core/base/own.h"
+#include "core/base/proc.h"
+
+#include <ctype.h>
+#include <strings.h>
+#include <time.h>
+
+#define HOPS 5u
+#define TOKEN_REST 10                   /* seconds in which a refused token is not fetched again */
+
+struct web_op *web_op(struct hop *o)
+{
+	if (!o->state)
+		o->state = xcalloc(1, sizeof(struct web_op));
+	return o->state;
+}
+
+void web_end(struct http_remote *h UNUSED, struct hop *o, enum rclass c UNUSED)
+{
+	struct web_op *s = o->state;
+	size_t i;
+
+	if (!s)
+		return;
+	for (i = 0; i < s->ndirs; i++)
+		free(s->dirs[i]);
+	free(s->dirs);
+	free(s->url);
+	free(s->tmp);
+	err_release(&s->err);
+	free(s);
+	o->state = NULL;
+}
+
+void web_close(struct http_remote *h)
+{
+	struct web *w = (struct web *)h;
+	size_t i;
+
+	free(w->origin);
+	free(w->path);
+	free(w->query);
+	for (i = 0; i < w->auth.n; i++)
+		explicit_bzero(w->auth.v[i], strlen(w->auth.v[i]));
+	strvec_release(&w->auth);
+	strvec_release(&w->token_argv);
+	if (w->token)
+		explicit_bzero(w->token, strlen(w->token));
+	free(w->token);
+	map_release(&w->made, NULL);
+	free(w);
+}
+
+void web_url(const struct web *w, const char *key, struct str *out)
+{
+	str_adds(out, w->origin);
+	str_adds(out, w->path);
+	str_addc(out, '/');
+	url_encode(out, key, true);
+	str_adds(out, w->query);
+}
+
+/* Runs bearer_token_command; the token stays until the server refuses it. */
+int web_token(struct web *w, bool anew, struct err *e)
+{
+	autostr struct str out = STR_INIT, errout = STR_INIT;
+	int status = 0;
+
+	if (w->token && !anew)
+		return 0;
+	if (proc_run((const char *const *)w->token_argv.v, NULL, NULL, 0, &out, &errout, &status, e))
+		return err_in(e, "bearer_token_command");
+	if (status)
+		return err_set(e, ERR_AUTH, "bearer_token_command ended with status %d", status);
+	free(w->token);
+	w->token = str_trim_dup(str_cstr(&out));
+	w->token_at = time(NULL);
+	if (!*w->token)
+		return err_set(e, ERR_AUTH, "bearer_token_command printed no token");
+	return 0;
+}
+
+int web_begin(struct web *w, struct hop *o, struct hreq *q, const char *method, const char *key, struct err *e)
+{
+	struct web_op *s = web_op(o);
+	size_t i;
+
+	hreq_method(q, method);
+	if (s->url)
+		str_adds(&q->url, s->url);
+	else
+		web_url(w, key, &q->url);
+	hreq_header(q, "Accept-Encoding: identity");
+	q->plain = s->foreign;
+	if (s->foreign)
+		return 0;
+	for (i = 0; i < w->auth.n; i++)
+		hreq_header(q, "%s", w->auth.v[i]);
+	if (w->token_argv.n) {
+		if (web_token(w, false, e))
+			return -1;
+		hreq_header(q, "Authorization: Bearer %s", w->token);
+	}
+	return 0;
+}
+
+enum rclass web_refused(struct web *w, struct hop *o, const struct hresp *a)
+{
+	enum rclass c = http_class_of_status(o->op, a->status);
+
+	if (c == RC_OK)
+		c = RC_FATAL;
+	http_fail(o, a, c, NULL, NULL);
+	if (c == RC_AUTH)
+		err_hint(&o->op->err, w->auth.n || w->token_argv.n ? "the server refuses these credentials: see user, password, "
+			 "token and auth of the remote in 'dvc config --list'" :
+			 "the server wants credentials: dvc remote modify --local %s %s", w->h.remote.name ? w->h.remote.name :
+			 "<name>", w->dav ? "user <name>; ... password <password>; or token <token>" :
+			 "auth basic; ... user <name>; ... password <password or token>");
+	return c;
+}
+
+enum rclass web_reroute(struct web *w, struct hop *o, const struct hreq *q, const struct hresp *a)
+{
+	struct web_op *s = web_op(o);
+	autostr struct str url = STR_INIT;
+	bool same = false;
+
+	if (a->status == 401 && w->token_argv.n && !s->foreign && !o->repairs++) {
+		if (time(NULL) - w->token_at < TOKEN_REST || !web_token(w, true, &o->op->err))
+			return RC_MORE;
+		return RC_AUTH;
+	}
+	if (a->status < 300 || a->status > 399 || a->status == 304)
+		return RC_OK;
+	if (s->hops++ >= HOPS)
+		return http_fail(o, a, RC_FATAL, NULL, "too many redirects");
+	if (!http_redirect(q, a, &url, &same))
+		return http_fail(o, a, RC_FATAL, NULL, "a redirect that cannot be followed");
+	free(s->url);
+	s->url = str_take(&url);
+	s->foreign |= !same;
+	return RC_MORE;
+}
+
+/* Reading and existence. */
+
+static enum web_step first_step(const struct web *w, const struct rop *op)
+{
+	switch (op->kind) {
+	case ROP_STAT: return w->head_refused ? WEB_PROBE : WEB_HEAD;
+	case ROP_GET: return WEB_GET;
+	case ROP_PUT: return WEB_PUT;
+	default: return WEB_DELETE;
+	}
+}
+
+int web_prepare_read(struct web *w, struct hop *o, struct hreq *q, struct err *e)
+{
+	struct web_op *s = web_op(o);
+	const char *key = o->op->key;
+
+	switch (s->step) {
+	case WEB_GET:
+		if (web_begin(w, o, q, "GET", key, e))
+			return -1;
+		q->to_sink = true;
+		if (o->op->off && !s->no_range) {
+			q->from = o->op->off;
+			hreq_header(q, "Range: bytes=%llu-", (unsigned long long)o->op->off);
+		}
+		return 0;
+	case WEB_PROBE:
+		q->stop_at_max = true;
+		q->max_body = 1024;
+		if (web_begin(w, o, q, "GET", key, e))
+			return -1;
+		hreq_header(q, "Range: bytes=0-0");
+		return 0;
+	default:
+		return web_begin(w, o, q, "HEAD", key, e);
+	}
+}
+
+static uint64_t whole_size(const struct hresp *a)
+{
+	const char *range = hresp_header(a, "content-range"), *slash = range ? strchr(range, '/') : NULL;
+	uint64_t n = UINT64_MAX;
+
+	if (a->status == 206 || a->status == 416)
+		return slash && str_to_u64(slash + 1, &n) ? n : UINT64_MAX;
+	return a->length;
+}
+
+static enum rclass read_past_end(struct hop *o, const struct hresp *a)
+{
+	struct rop *op = o->op;
+
+	if (whole_size(a) == op->off) {
+		op->size = op->off;
+		return RC_OK;
+	}
+	web_op(o)->no_range = true;
+	if (op->sink_restart && op->sink_restart(op))
+		return RC_FATAL;
+	return RC_MORE;
+}
+
+/* HEAD, the GET of one byte, and the look after an upload (W4). */
+static enum rclass classify_head(struct web *w, struct hop *o, const struct hresp *a)
+{
+	struct web_op *s = web_op(o);
+	struct rop *op = o->op;
+	uint64_t size = whole_size(a);
+	bool there = a->status == 200 || a->status == 206 || (a->status == 416 && !size) || a->status == 204;
+
+	if (s->step == WEB_HEAD && (a->status == 403 || a->status == 405 || a->status == 501 || a->status == 400)) {
+		w->head_refused |= a->status != 403 && a->status != 400;
+		s->step = WEB_PROBE;
+		return RC_MORE;
+	}
+	if (s->step == WEB_CHECK) {
+		if (a->status == 404 || a->status == 410)
+			return http_fail(o, a, RC_FATAL, NULL, "the server took the upload and does not have it");
+		if (there && size != UINT64_MAX && size != op->size && !hresp_header(a, "content-encoding"))
+			return http_fail(o, a, RC_CORRUPT, NULL, "the server has another length than what was sent");
+		return RC_OK;
+	}
+	if (!there)
+		return a->status == 404 || a->status == 410 ? RC_ABSENT : web_refused(w, o, a);
+	op->size = size == UINT64_MAX ? 0 : size;
+	http_take_etag(op, a);
+	if (size != UINT64_MAX)
+		op->size = size;        /* not the one byte of a range */
+	return RC_OK;
+}
+
+enum rclass web_classify_read(struct web *w, struct hop *o, const struct hresp *a)
+{
+	if (web_op(o)->step != WEB_GET)
+		return classify_head(w, o, a);
+	if (a->status == 416 && o->op->off && !web_op(o)->no_range)
+		return read_past_end(o, a);
+	if (a->status == 404 || a->status == 410)
+		return RC_ABSENT;
+	if (a->status != 200 && a->status != 206)
+		return web_refused(w, o, a);
+	return RC_OK;
+}
+
+/* Plain HTTP as DVC's: POST or PUT of the whole body, no listing, no deleting. */
+
+static int http_prepare(struct http_remote *h, struct hop *o, struct hreq *q, struct err *e)
+{
+	struct web *w = (struct web *)h;
+	struct web_op *s = web_op(o);
+
+	if (s->step == WEB_FIRST)
+		s->step = first_step(w, o->op);
+	if (s->step == WEB_DELETE)
+		return err_set(e, ERR_UNSUPPORTED, "http remotes cannot delete");
+	if (s->step != WEB_PUT)
+		return web_prepare_read(w, o, q, e);
+	if (web_begin(w, o, q, w->upload, o->op->key, e))
+		return -1;
+	hreq_header(q, "Content-Type: application/octet-stream");
+	hreq_body_of(q, o->op, 0, o->op->size);
+	return 0;
+}
+
+static enum rclass http_classify(struct http_remote *h, struct hop *o, const struct hreq *q, const struct hresp *a)
+{
+	struct web *w = (struct web *)h;
+	struct web_op *s = web_op(o);
+	enum rclass c = web_reroute(w, o, q, a);
+
+	if (c != RC_OK)
+		return c;
+	if (s->step != WEB_PUT)
+		return web_classify_read(w, o, a);
+	if (a->status >= 300)
+		return web_refused(w, o, a);
+	if (hresp_header(a, "etag"))
+		return RC_OK;
+	s->step = WEB_CHECK;
+	free(s->url);
+	s->url = NULL;
+	s->foreign = false;
+	return RC_MORE;
+}
+
+/* From configuration. */
+
+static int basic_header(struct web *w, const char *user, const char *password)
+{
+	autofree char *pair = xasprintf("%s:%s", user, password);
+	autofree char *b64 = base64_encode(pair, strlen(pair));
+
+	explicit_bzero(pair, strlen(pair));
+	strvec_pushf(&w->auth, "Authorization: Basic %s", b64);
+	return 0;
+}
+
+/* Words as the shell would split them, without any expansion. */
+static int split_words(struct strvec *out, const char *s, struct err *e)
+{
+	autostr struct str word = STR_INIT;
+	char quote = 0;
+	bool any = false;
+
+	for (; *s; s++) {
+		if (quote ? *s == quote : *s == '\'' || *s == '"') {
+			quote = quote ? 0 : *s;
+			any = true;
+		} else if (*s == '\\' && quote != '\'' && s[1]) {
+			str_addc(&word, *++s);
+			any = true;
+		} else if (!quote && isspace((unsigned char)*s)) {
+			if (any)
+				strvec_push(out, str_cstr(&word));
+			str_reset(&word);
+			any = false;
+		} else {
+			str_addc(&word, *s);
+			any = true;
+		}
+	}
+	if (quote)
+		return err_set(e, ERR_CONFIG, "bearer_token_command has a quote that does not end");
+	if (any)
+		strvec_push(out, str_cstr(&word));
+	return out->n ? 0 : err_set(e, ERR_CONFIG, "bearer_token_command is empty");
+}
+
+struct secrets { char *user, *password; bool digest, none; };
+
+static void secrets_release(struct secrets *s)
+{
+	free(s->user);
+	if (s->password)
+		explicit_bzero(s->password, strlen(s->password));
+	free(s->password);
+}
+
+static int dav_auth(struct web *w, const struct remote_conf *c, struct secrets *s, struct err *e)
+{
+	const char *token = rconf_get(c, "token"), *custom = rconf_get(c, "custom_auth_header");
+	const char *command = rconf_get(c, "bearer_token_command");
+	const char *who = s->user && *s->user ? s->user : custom;
+	autofree char *prompt = who ? xasprintf("Enter a password for host '%s' user '%s'", w->origin, who) : NULL;
+
+	if (command && *command)
+		return split_words(&w->token_argv, command, e);
+	if (token && *token) {
+		strvec_pushf(&w->auth, "Authorization: Bearer %s", token);
+		return 0;
+	}
+	if (!who) {
+		s->none = true;
+		return 0;
+	}
+	if (!s->password && rconf_secret(c, "password", "ask_password", prompt, &s->password, e))
+		return -1;
+	if (s->user && *s->user)
+		return basic_header(w, s->user, s->password ? s->password : "");
+	strvec_pushf(&w->auth, "%s: %s", custom, s->password ? s->password : "");
+	return 0;
+}
+
+static int http_auth(struct web *w, const struct remote_conf *c, struct secrets *s, struct err *e)
+{
+	const char *auth = rconf_get(c, "auth"), *custom = rconf_get(c, "custom_auth_header");
+	autofree char *prompt = xasprintf("Enter a password for host '%s' user '%s'", w->h.remote.url,
+					  s->user ? s->user : "custom");
+
+	if (!auth || !*auth) {
+		s->none = !s->user || !s->password;
+		return s->none ? 0 : basic_header(w, s->user, s->password);
+	}
+	if (rconf_get(c, "user") || !s->password) {
+		free(s->password);
+		s->password = NULL;
+		if (rconf_secret(c, "password", "ask_password", prompt, &s->password, e))
+			return -1;
+	}
+	if (!strcasecmp(auth, "custom")) {
+		if (!custom || !s->password)
+			return err_set(e, ERR_CONFIG, "HTTP 'custom' authentication require both 'custom_auth_header' and "
+				       "'password'");
+		strvec_pushf(&w->auth, "%s: %s", custom, s->password);
+		return 0;
+	}
+	if (!s->user || !s->password)
+		return err_set(e, ERR_CONFIG, "HTTP '%s' authentication require both 'user' and 'password'", auth);
+	s->digest = !strcasecmp(auth, "digest");
+	return s->digest ? 0 : basic_header(w, s->user, s->password);
+}
+
+static int set_url(struct web *w, const struct remote_conf *c, const struct url *u, struct err *e)
+{
+	const char *scheme = u->scheme && str_ends(u->scheme, "s") ? "https" : "http";
+	size_t n = u->path ? strlen(u->path) : 0;
+
+	if (!u->host || !*u->host)
+		return err_set(e, ERR_CONFIG, "the URL '%s' has no host", w->h.remote.url);
+	while (n && u->path[n - 1] == '/')
+		n--;
+	w->origin = xasprintf("%s://%s%s%s", scheme, u->host, u->port && *u->port ? ":" : "", u->port ? u->port : "");
+	w->path = xstrndup(u->path ? u->path : "", n);
+	w->query = u->query && *u->query ? xasprintf("?%s", u->query) : xstrdup("");
+	snprintf(w->upload, sizeof(w->upload), "%s", rconf_get(c, "method") ? rconf_get(c, "method") : "POST");
+	if (strcmp(w->upload, "PUT") != 0 && strcmp(w->upload, "POST") != 0)
+		return err_set(e, ERR_CONFIG, "method '%s' of the remote is neither POST nor PUT", w->upload);
+	return 0;
+}
+
+static bool is_bool(const char *v)
+{
+	return !strcasecmp(v, "true") || !strcasecmp(v, "false") || !strcmp(v, "1") || !strcmp(v, "0") ||
+	       !strcasecmp(v, "yes") || !strcasecmp(v, "no") || !strcasecmp(v, "on") || !strcasecmp(v, "off");
+}
+
+static int setup(struct web *w, const struct remote_conf *c, const struct http_dialect *d, const struct url *u,
+		 struct err *e)
+{
+	struct secrets s __attribute__((cleanup(secrets_release))) = { NULL, NULL, false, false };
+	autofree char *ca = NULL, *cert = rconf_path(c, "cert_path"), *key = rconf_path(c, "key_path");
+	const char *verify = rconf_get(c, "ssl_verify"), *user = rconf_get(c, "user"), *password = rconf_get(c, "password");
+	int64_t stall = rconf_int(c, w->dav ? "timeout" : "read_timeout", 60), secs = rconf_int(c, "connect_timeout", 0);
+	struct http_conf hc = { 0 };
+
+	if (set_url(w, c, u, e))
+		return -1;
+	s.user = xstrdup(user ? user : u->user);
+	s.password = xstrdup(password ? password : u->password);
+	if (w->dav ? dav_auth(w, c, &s, e) : http_auth(w, c, &s, e))
+		return -1;
+	if (verify && !is_bool(verify))
+		ca = rconf_path(c, "ssl_verify");
+	else
+		hc.insecure = !rconf_bool(c, "ssl_verify", true);
+	hc.ca_file = ca ? ca : http_ca_from_env(false);
+	hc.cert_file = cert;
+	hc.key_file = key;
+	hc.connect_secs = secs > 0 && secs < 3600 ? (unsigned)secs : 0;
+	hc.stall_secs = stall > 0 && stall < 86400 ? (unsigned)stall : 0;
+	hc.netrc = s.none;
+	hc.digest_user = s.digest ? s.user : NULL;
+	hc.digest_password = s.digest ? s.password : NULL;
+	hc.window = c->jobs;
+	return http_remote_init(&w->h, d, &hc, e);
+}
+
+int web_make(struct web **out, const struct remote_conf *c, const struct http_dialect *d, struct err *e)
+{
+	struct web *w = xcalloc(1, sizeof(*w));
+	struct url u __attribute__((cleanup(url_release))) = { 0 };
+
+	w->dav = !strcmp(d->scheme, "webdav");
+	w->h.remote.url = registry_redact(c->url);
+	w->h.remote.name = xstrdup(c->name);
+	if (url_parse(&u, c->url, e) || setup(w, c, d, &u, e)) {
+		free(w->h.remote.url);
+		free(w->h.remote.name);
+		web_close(&w->h);
+		return -1;
+	}
+	*out = w;
+	return 0;
+}
+
+static const struct http_dialect http_dialect = {
+	.scheme = "http", .prepare = http_prepare, .classify = http_classify, .end = web_end, .close = web_close,
+};
+
+static int http_open(struct remote **out, const struct remote_conf *c, struct err *e)
+{
+	struct web *w;
+
+	if (web_make(&w, c, &http_dialect, e))
+		return -1;
+	w->h.remote.caps = REMOTE_RANGE;
+	*out = &w->h.remote;
+	return 0;
+}
+
+const struct remote_driver http_driver = { "http https", http_open };
