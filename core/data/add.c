@@ -420,6 +420,9 @@ static int merge_part(struct project *p, struct adding *a, const char *inside, c
 	else if (!hashinfo_oid(&a->out->hash, &was) || !oid_eq(&was, &now))
 		size = -1;
 	set_manifest(a->out, take(t), size);
+	/* DVC stores the part's own manifest as well. */
+	if (commit && c->tree && content_store_tree(p, item_is_legacy(a->out), c->tree, e))
+		return -1;
 	return save_manifest(p, a->out, commit, e);
 }
 

@@ -8,7 +8,7 @@
 #include "core/data/add_own.h"
 #include "core/data/compare.h"
 #include "core/data/project.h"
-#include "core/data/track.h"
+#include "core/data/track_own.h"
 #include "core/repo/repo.h"
 #include "core/repo/repolock.h"
 #include "core/stage/index.h"
@@ -84,8 +84,8 @@ static int ask(const struct commit_opts *o, const char *stage, const struct stag
 	return err_set(e, ERR_FAIL, "unable to commit changed stage: '%s'. Use `-f|--force` to force.", stage);
 }
 
-/* Every output is recorded; a part of a directory brings its whole directory up to date, and all of it is stored (K2). */
-static int record(struct project *p, struct stage *s, const struct item *only, bool save, const struct commit_opts *o,
+/* A part of a directory brings its whole directory up to date, but only the part is stored, as with DVC. */
+static int record(struct project *p, struct stage *s, const struct item *only, const char *inside, bool save, const struct commit_opts *o,
 		  struct err *e)
 {
 	unsigned flags = o->no_relink ? TRACK_NO_RELINK : 0;
@@ -93,7 +93,8 @@ static int record(struct project *p, struct stage *s, const struct item *only, b
 	if (save && o->save_deps && o->save_deps(p, s, e))
 		return -1;
 	for (size_t i = 0; i < s->nouts; i++)
-		if ((save || !only || s->outs[i] == only) && track_save(p, s->outs[i], flags, e))
+		if ((save || !only || s->outs[i] == only)
+		    && track_save_part(p, s->outs[i], s->outs[i] == only ? inside : NULL, flags, e))
 			return -1;
 	if (!save)
 		return 0;
@@ -104,9 +105,9 @@ static int record(struct project *p, struct stage *s, const struct item *only, b
 	return o->saved ? o->saved(p, s, e) : 0;
 }
 
-static int commit_stage(struct project *p, struct stage *s, const struct item *only, const struct commit_opts *o,
-			struct err *e)
+static int commit_target(struct project *p, const struct target *t, const struct commit_opts *o, struct err *e)
 {
+	struct stage *s = t->stage;
 	autofree char *name = stage_addressing(s, p->repo->cwd_rel);
 	autocall(changes_release) struct changes c = { NULL, NULL, false };
 	bool save = o->force;
@@ -118,7 +119,7 @@ static int commit_stage(struct project *p, struct stage *s, const struct item *o
 		if (save && ask(o, name, s, &c, e))
 			return -1;
 	}
-	return record(p, s, only, save, o, e);
+	return record(p, s, t->out, t->inside, save, o, e);
 }
 
 static int write_stage(struct project *p, const struct stage *s, struct err *e)
@@ -156,7 +157,7 @@ int track_commit(struct project *p, const char *target, const struct commit_opts
 
 		rc = track_lock(p, t.v[i].stage, true, "git-data commit", &lock, e);
 		if (!rc)
-			rc = commit_stage(p, t.v[i].stage, t.v[i].out, o, e);
+			rc = commit_target(p, &t.v[i], o, e);
 		if (!rc)
 			rc = write_stage(p, t.v[i].stage, e);
 		pathlock_release(lock);

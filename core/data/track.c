@@ -451,6 +451,38 @@ static bool exists(struct project *p, const struct item *i, const char *abs)
 	return !ignore_is(g, i->path, fs_is_dir(abs));
 }
 
+/* Only the part at 'inside' goes into the cache, with the manifest of the whole: what DVC's commit of a part does. */
+static int store_part(struct project *p, struct item *out, const char *inside, int legacy, const struct content *whole,
+		      unsigned flags, struct err *e)
+{
+	autocall(content_release) struct content c = CONTENT_INIT;
+	autofree char *root = item_abs(out, p->repo->root), *abs = path_join(root, inside);
+	autofree char *rel = path_join(out->path, inside);
+	bool unlinked = false;
+
+	if (content_read(p, abs, rel, legacy, true, &c, e) || content_store_tree(p, legacy, whole->tree, e))
+		return -1;
+	return flags & TRACK_NO_RELINK ? 0 : content_link(p, abs, legacy, &c, &unlinked, e);
+}
+
+int track_save_part(struct project *p, struct item *out, const char *inside, unsigned flags, struct err *e)
+{
+	autocall(content_release) struct content c = CONTENT_INIT;
+	autofree char *abs = item_abs(out, p->repo->root);
+	int legacy;
+
+	if (!inside || !out->cache || !fs_is_dir(abs))
+		return track_save(p, out, flags, e);
+	if (!exists(p, out, abs))
+		return track_missing(p, out, e);
+	legacy = track_keep_legacy(p, out, abs, e);
+	if (legacy < 0 || content_read(p, abs, out->path, legacy, false, &c, e)
+	    || store_part(p, out, inside, legacy, &c, flags, e))
+		return -1;
+	track_set(out, &c, legacy);
+	return track_ignore(p, out, e);
+}
+
 int track_save(struct project *p, struct item *out, unsigned flags, struct err *e)
 {
 	autocall(content_release) struct content c = CONTENT_INIT;

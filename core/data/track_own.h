@@ -39,6 +39,8 @@ void track_rollback(struct project *p);
 void track_set(struct item *out, const struct content *c, bool legacy);
 /* 1: the output is recorded the 2.x way and unchanged, so it stays so; 0: it is (now) a 3.x output. */
 int  track_keep_legacy(struct project *p, struct item *out, const char *abs, struct err *e);
+/* As track_save(), but only what lies at 'inside' is stored (NULL: all). */
+int  track_save_part(struct project *p, struct item *out, const char *inside, unsigned flags, struct err *e);
 int  track_missing(struct project *p, const struct item *i, struct err *e);    /* DVC's "output 'x' does not exist" */
 
 #endif
