@@ -5,12 +5,16 @@
 #include "core/base/notice.h"
 #include "core/base/own.h"
 #include "core/base/proc.h"
+#include "core/cache/state.h"
+#include "core/data/compare.h"
+#include "core/data/project.h"
 #include "core/repo/repo.h"
 #include "core/stage/stage.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* .dvc/tmp/aside/<pid>-<random>/{list,0,1,...}; list holds one "<number><tab><root-relative path>" line per move. */
@@ -34,7 +38,7 @@ static int make_dir(struct aside *a, struct repo *r, struct err *e)
 }
 
 /* The list is written before anything moves: a run killed in between can still be put right. */
-static int write_list(struct aside *a, struct repo *r, const struct stage *s, struct err *e)
+static int write_list(struct aside *a, const struct stage *s, struct err *e)
 {
 	autostr struct str text = STR_INIT;
 	autofree char *path = path_join(a->dir, "list");
@@ -43,7 +47,6 @@ static int write_list(struct aside *a, struct repo *r, const struct stage *s, st
 	for (size_t i = 0; i < s->nouts; i++)
 		if (s->outs[i]->path && *s->outs[i]->path)
 			str_addf(&text, "%zu\t%s\n", i, s->outs[i]->path);
-	(void)r;
 	f = fopen(path, "we");
 	if (!f || fwrite(str_cstr(&text), 1, text.len, f) != text.len || fflush(f)) {
 		err_sys(e, "cannot write '%s'", path);
@@ -79,19 +82,79 @@ static int move(struct aside *a, const char *from, size_t i, struct err *e)
 	return 0;
 }
 
-int aside_take(struct aside *a, struct repo *r, const struct stage *s, struct err *e)
+/* What a failed command left: the inode and time of its output, remembered in the private state. */
+struct leftover { uint64_t ino, dev; int64_t sec, nsec; };
+
+static bool stat_leftover(const char *abs, struct leftover *l)
+{
+	struct stat st;
+
+	memset(l, 0, sizeof(*l));
+	if (lstat(abs, &st))
+		return false;
+	*l = (struct leftover){ st.st_ino, st.st_dev, st.st_mtim.tv_sec, st.st_mtim.tv_nsec };
+	return true;
+}
+
+static bool is_leftover(struct project *p, const char *rel, const char *abs)
+{
+	struct state *st = project_state(p);
+	struct leftover was, is;
+
+	return st && state_get_fact(st, "leftover", rel, &was, sizeof(was)) && stat_leftover(abs, &is) &&
+		!memcmp(&was, &is, sizeof(is));
+}
+
+static void remember_leftovers(struct project *p, const struct stage *s)
+{
+	struct state *st = project_state(p);
+
+	for (size_t i = 0; st && i < s->nouts; i++) {
+		const struct item *o = s->outs[i];
+		autofree char *abs = o->path && *o->path && !o->persist ? repo_abs(p->repo, o->path) : NULL;
+		struct leftover l;
+
+		if (abs && stat_leftover(abs, &l))
+			state_put_fact(st, "leftover", o->path, &l, sizeof(l));
+	}
+}
+
+/* The output is in the cache exactly as recorded. */
+static bool is_safe(struct project *p, struct item *o, const struct stage_status *status)
+{
+	struct stage_status own = { NULL, 0, 0 };
+	autoerr struct err none = ERR_INIT;
+	bool ok = true;
+
+	if (!o->cache || !o->hash.value)
+		return false;
+	if (!status)
+		ok = !compare_item(p, o, false, &own, &none);
+	for (size_t i = 0; ok && i < (status ? status : &own)->n; i++)
+		ok = (status ? status : &own)->v[i].item != o;
+	stage_status_release(&own);
+	return ok;
+}
+
+int aside_take(struct aside *a, struct project *p, const struct stage *s, const struct stage_status *status,
+	       struct err *e)
 {
 	*a = (struct aside){ NULL, STRVEC_INIT, STRVEC_INIT };
 	for (size_t i = 0; i < s->nouts; i++) {
-		const struct item *o = s->outs[i];
+		struct item *o = s->outs[i];
 		autofree char *abs = NULL;
 
 		if (o->persist || !o->path || !*o->path)
 			continue;
-		abs = repo_abs(r, o->path);
+		abs = repo_abs(p->repo, o->path);
 		if (!fs_exists(abs))
 			continue;
-		if (!a->dir && (make_dir(a, r, e) || write_list(a, r, s, e)))
+		if (is_safe(p, o, status) || is_leftover(p, o->path, abs)) {
+			if (fs_rm_tree(abs, e))
+				goto undo;
+			continue;
+		}
+		if (!a->dir && (make_dir(a, p->repo, e) || write_list(a, s, e)))
 			goto undo;
 		if (move(a, abs, i, e))
 			goto undo;
@@ -99,7 +162,7 @@ int aside_take(struct aside *a, struct repo *r, const struct stage *s, struct er
 	}
 	return 0;
 undo:
-	aside_restore(a);
+	aside_restore(a, p, s, false);
 	return -1;
 }
 
@@ -109,6 +172,16 @@ static void remove_tree(const char *path)
 
 	if (fs_rm_tree(path, &e))
 		notice(NOTICE_WARN, "cannot remove '%s': %s", path, e.msg);
+}
+
+/* Kept for the user: no later run looks at it. */
+static void forget_owner(const char *dir)
+{
+	autofree char *parent = path_dir(dir);
+	autofree char *to = xasprintf("%s/kept-%s", parent, path_base(dir));
+
+	if (rename(dir, to))
+		notice(NOTICE_DEBUG, "cannot rename '%s'", dir);
 }
 
 void aside_drop(struct aside *a)
@@ -121,21 +194,29 @@ void aside_drop(struct aside *a)
 	release(a);
 }
 
-void aside_restore(struct aside *a)
+void aside_restore(struct aside *a, struct project *p, const struct stage *s, bool ran)
 {
 	bool kept = false;
 
+	if (ran)
+		remember_leftovers(p, s);
 	for (size_t i = 0; i < a->to.n; i++) {
 		autofree char *dir = path_dir(a->from.v[i]);
+		autofree char *parent = path_dir(a->dir);
+		autofree char *later = xasprintf("%s/kept-%s/%s", parent, path_base(a->dir), path_base(a->to.v[i]));
+		autofree char *shown = path_rel(path_is_inside(a->to.v[i], a->dir) ? later : a->to.v[i], p->repo->cwd);
+		autofree char *name = path_rel(a->from.v[i], p->repo->cwd);
 		autoerr struct err e = ERR_INIT;
 
 		if (!fs_exists(a->from.v[i]) && !fs_mkdirs(dir, 0777, &e) && !rename(a->to.v[i], a->from.v[i]))
 			continue;
-		notice(NOTICE_WARN, "the former '%s' is kept in '%s'", a->from.v[i], a->to.v[i]);
+		notice(NOTICE_WARN, "the former '%s' is kept in '%s'", name, shown);
 		kept = true;
 	}
 	if (a->dir && !kept)
 		remove_tree(a->dir);
+	else if (a->dir)
+		forget_owner(a->dir);
 	release(a);
 }
 
@@ -173,12 +254,15 @@ static void recover_one(struct repo *r, const char *dir)
 			kept = true;
 		}
 	}
-	if (!kept)
+	if (kept)
+		forget_owner(dir);
+	else
 		remove_tree(dir);
 }
 
-void aside_recover(struct repo *r)
+void aside_recover(struct project *p)
 {
+	struct repo *r = p->repo;
 	autofree char *base = path_join(r->tmp_dir, "aside");
 	DIR *d = opendir(base);
 	struct dirent *de;

@@ -120,6 +120,13 @@ int record_deps(struct project *p, struct stage *s, bool hashing, struct err *e)
 
 int record_outs(struct project *p, struct stage *s, bool no_commit, struct err *e)
 {
+	/* one that is missing is said before the content of the others enters the cache */
+	for (size_t i = 0; i < s->nouts; i++) {
+		autofree char *abs = item_abs(s->outs[i], p->repo->root);
+
+		if (abs && access(abs, F_OK) && track_save(p, s->outs[i], TRACK_NO_COMMIT, e))
+			return -1;
+	}
 	for (size_t i = 0; i < s->nouts; i++)
 		if (track_save(p, s->outs[i], no_commit ? TRACK_NO_COMMIT : 0, e))
 			return -1;

@@ -503,7 +503,7 @@ static enum begin run_stage(struct runner *r, size_t i, struct job *j, const str
 		return BEGIN_FAILED;
 	if (!s->cmd || !node_truthy(s->cmd) || s->frozen)
 		return run_verify(r, j, s, e) ? BEGIN_FAILED : BEGIN_FINISHED;
-	if (aside_take(&j->aside, r->p->repo, s, e) || record_unprotect(r->p, s, e))
+	if (aside_take(&j->aside, r->p, s, r->forced[i] && !r->o->explain ? NULL : st, e) || record_unprotect(r->p, s, e))
 		return BEGIN_FAILED;
 	if (!r->forced[i]) {
 		if (r->o->pull && pull_deps(r, s, e))
@@ -680,7 +680,7 @@ static int step_begin(struct runner *r, size_t i, struct err *e)
 	}
 	if (b == BEGIN_FAILED) {
 		show_log(r, j);
-		aside_restore(&j->aside);
+		aside_restore(&j->aside, r->p, r->plan->v[i].stage, j->lines.n > 0 && !r->o->dry);
 		rc = step_failed(r, i, j->addressing, &why, e);
 	} else {
 		step_done(r, i, b == BEGIN_FINISHED);
@@ -739,7 +739,7 @@ static int job_finished(struct runner *r, size_t k, int outcome, struct err *why
 	if (!outcome && record(r, r->plan->v[i].stage, why))
 		outcome = -1;
 	if (outcome) {
-		aside_restore(&j->aside);
+		aside_restore(&j->aside, r->p, r->plan->v[i].stage, true);
 		rc = step_failed(r, i, j->addressing, why, e);
 	} else {
 		aside_drop(&j->aside);
@@ -868,7 +868,7 @@ static void kill_all(struct runner *r)
 	while (r->njobs && r->exec->ops->wait(r->exec, 1000, &id, &status, &e) > 0) {
 		size_t k = job_of(r, id);
 
-		aside_restore(&r->jobs[k]->aside);
+		aside_restore(&r->jobs[k]->aside, r->p, r->plan->v[r->jobs[k]->step].stage, true);
 		job_free(r->jobs[k]);
 		r->jobs[k] = r->jobs[--r->njobs];
 	}
@@ -939,7 +939,7 @@ int runner_run(struct project *p, struct plan *plan, struct repolock *lock, cons
 		r.forced[i] = o->force;
 	}
 	if (!o->dry)
-		aside_recover(p->repo);
+		aside_recover(p);
 	if (parallel(&r))
 		progress_begin(&r.progress, "running stages", plan->n, 0);
 	rc = loop(&r, e);
