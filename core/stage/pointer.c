@@ -95,20 +95,25 @@ static const struct schema document = { .kind = SCHEMA_MAP, .keys = document_key
 
 /* Reading */
 
+/* DVC accepts a number where a digest stands and stumbles over it: digits only must be quoted in YAML (trap 1). */
+static int fail_number(const struct node *n, const char *where, struct err *e)
+{
+	err_set(e, ERR_PARSE, "unexpected error - '%s' object has no attribute 'endswith'", node_py_type(n));
+	err_hint(e, "'%s' line %d: 'md5' must be a quoted string, not a number", where, n->line);
+	e->exit_status = 255;
+	return -1;
+}
+
 /* Non-empty text of a checksum field; NULL when absent or empty. */
-static char *checksum_of(const struct node *map, const char *key, const char *where, struct err *e, bool *bad)
+static char *checksum_of(const struct node *map, const char *key)
 {
 	const struct node *n = node_get(map, key);
+	autostr struct str text = STR_INIT;
 
 	if (!n || !node_truthy(n))
 		return NULL;
-	if (n->kind != NODE_STR) {
-		/* DVC accepts the number and stumbles over it: a digest of digits only must be quoted in YAML. */
-		err_set(e, ERR_PARSE, "'%s' line %d: '%s' must be a quoted string, not a number", where, n->line, key);
-		*bad = true;
-		return NULL;
-	}
-	return xstrdup(n->text);
+	node_py_str(&text, n);
+	return str_take(&text);
 }
 
 static int64_t int_of(const struct node *map, const char *key)
@@ -120,11 +125,14 @@ static int64_t int_of(const struct node *map, const char *key)
 	return node_is(n, NODE_INT) && n->fits ? n->i : -1;
 }
 
-static void take_details(struct item *i, const struct node *map, const char *where, struct err *e, bool *bad)
+static int take_details(struct item *i, const struct node *map, const char *where, struct err *e)
 {
+	const struct node *md5 = node_get(map, "md5");
 	static const char *const names[] = { "etag", "checksum", "md5" };
 	char **to[] = { &i->meta.etag, &i->meta.checksum, &i->meta.md5 };
 
+	if (md5 && md5->kind != NODE_STR && node_truthy(md5))
+		return fail_number(md5, where, e);
 	if (node_get(map, "size"))
 		i->meta.size = int_of(map, "size");
 	if (node_get(map, "nfiles"))
@@ -136,13 +144,14 @@ static void take_details(struct item *i, const struct node *map, const char *whe
 		i->meta.version_id = xstrdup(node_get_str(map, "version_id"));
 	}
 	for (size_t k = 0; k < ARRAY_LEN(names); k++) {
-		char *text = checksum_of(map, names[k], where, e, bad);
+		char *text = checksum_of(map, names[k]);
 
 		if (text) {
 			free(*to[k]);
 			*to[k] = text;
 		}
 	}
+	return 0;
 }
 
 static const char *meta_hash(const struct meta *m, const char *name)
@@ -158,18 +167,17 @@ int item_from_node(struct item *i, const struct node *map, const char *where, st
 {
 	const struct node *c = node_get(map, "cloud"), *f = node_get(map, "files"), *fs = node_get(map, "fs_config");
 	const char *name = node_get_str(map, "hash");
-	bool bad = false;
 
-	take_details(i, map, where, e, &bad);
+	if (take_details(i, map, where, e))
+		return -1;
 	if (node_is(c, NODE_MAP) && c->n && node_is(c->k[0], NODE_STR)) {
 		node_free(i->cloud);
 		i->cloud = node_copy(c);
-		take_details(i, c->v[0], where, e, &bad);
+		if (take_details(i, c->v[0], where, e))
+			return -1;
 		free(i->meta.remote);
 		i->meta.remote = xstrdup(c->k[0]->text);
 	}
-	if (bad)
-		return -1;
 	if (!i->path)                   /* outside the repository its file system decides */
 		name = i->kind == DEP_URL ? hash_name_of_url(i->def) : "md5";
 	else if (!name)
@@ -205,8 +213,10 @@ static struct node *copy_truthy(const struct node *map, const char *key)
 
 static int missing_path(const char *where, struct err *e)
 {
-	(void)where;
-	return err_set(e, ERR_FAIL, "unexpected error - 'path'");
+	err_set(e, ERR_PARSE, "unexpected error - 'path'");
+	err_hint(e, "'%s': an entry has no 'path'", where);
+	e->exit_status = 255;
+	return -1;
 }
 
 static int out_load(struct stage *s, const struct node *map, const char *where, struct err *e)
@@ -255,16 +265,13 @@ static int stage_fill(struct stage *s, const struct node *doc, const char *where
 {
 	const struct node *outs = node_get(doc, "outs"), *deps = node_get(doc, "deps"), *meta = node_get(doc, "meta");
 	const char *dir = node_get_str(doc, "wdir");
-	bool bad = false;
 
 	if (dir && *dir)
 		stage_set_wdir(s, dir);
 	s->frozen = node_get_bool(doc, "frozen", false) || node_get_bool(doc, "locked", false);
 	s->always_changed = node_get_bool(doc, "always_changed", false);
 	s->desc = text_of(doc, "desc");
-	s->md5 = checksum_of(doc, "md5", where, e, &bad);
-	if (bad)
-		return -1;
+	s->md5 = checksum_of(doc, "md5");
 	if (meta && node_truthy(meta))
 		s->meta = node_copy(meta);
 	for (size_t i = 0; node_is(deps, NODE_SEQ) && i < deps->n; i++)
