@@ -463,6 +463,11 @@ static bool dvc_segments(struct glob *g, struct strvec *seg)
 		if (seg->n == 2 || (seg->n == 3 && !strcmp(seg->v[2], "**")))
 			return false;
 	}
+	if (g->nested && seg->n == 2 && !strcmp(seg->v[1], "**")) {
+		g->shape = S_ALWAYS;            /* the directory of the file itself, and so all that is in it */
+		g->dir_only = false;
+		return false;
+	}
 	g->shape = S_TOKENS;
 	return true;
 }
