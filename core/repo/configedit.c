@@ -175,13 +175,13 @@ int cobj_set(struct cobj *c, const char *section, const char *option, const char
 	return splice(c, at, 0, s.buf, e);
 }
 
-/* An empty section goes, unless comments live in it. */
+/* An empty section goes, unless comments live in it; DVC keeps the header of a named one. */
 static int drop_if_empty(struct cobj *c, const char *section, struct err *e)
 {
 	const struct cobj_sec *sec = cobj_section(c, section);
 	size_t from, to;
 
-	if (!sec || sec->n)
+	if (!sec || sec->n || section_rank(section))
 		return 0;
 	from = sec->line;
 	to = block_end(c, section_index(c, sec));

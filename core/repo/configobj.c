@@ -149,7 +149,8 @@ static int check_utf8(const char *text, size_t len, struct err *e)
 		}
 		why = !n ? "invalid start byte" : i + n > len ? "unexpected end of data" : "invalid continuation byte";
 		return err_set(e, ERR_CONFIG, "configuration error - config file error: "
-			       "'utf-8' codec can't decode byte 0x%02x in position %zu: %s", s[i], i, why);
+			       "'utf-8' codec can't decode byte 0x%02x in position %zu: %s: "
+			       "'utf-8' codec can't decode byte 0x%02x in position %zu: %s", s[i], i, why, s[i], i, why);
 	}
 	if (memchr(text, 0, len))
 		return err_set(e, ERR_CONFIG, "configuration error - config file error: it holds a zero byte");
@@ -467,8 +468,12 @@ static char *read_key(const char *line, const char **value)
 		return xstrndup(p + 1, (size_t)(end - p - 1));
 	}
 	eq = strchr(p, '=');
-	if (!eq || eq == p)
+	if (!eq || eq == line)
 		return NULL;
+	if (eq == p) {          /* only blanks before it: the last one is the key */
+		*value = skip_space(eq + 1);
+		return xstrndup(p - 1, 1);
+	}
 	for (end = eq; is_space(end[-1]);)
 		end--;
 	*value = skip_space(eq + 1);
