@@ -1,6 +1,10 @@
 /* MD5 of one stream, and the scheduler that feeds many buffers through SIMD lanes (md5x.h). */
 #include "core/base/hash.h"
 
+#include "core/base/md5x.h"
+
+#include <pthread.h>
+
 #define ROL(x, n) ((x) << (n) | (x) >> (32 - (n)))
 /* G as a sum: the term without b is ready early, which shortens the chain from step to step. */
 #define F(b, c, d) ((d) ^ ((b) & ((c) ^ (d))))
@@ -23,7 +27,7 @@
 	STEP_G(a, b, c, d, i0, k0, 5); STEP_G(d, a, b, c, i1, k1, 9); \
 	STEP_G(c, d, a, b, i2, k2, 14); STEP_G(b, c, d, a, i3, k3, 20)
 
-static void blocks(uint32_t s[4], const unsigned char *p, size_t n)
+void md5_blocks(uint32_t s[4], const unsigned char *p, size_t n)
 {
 	uint32_t a = s[0], b = s[1], c = s[2], d = s[3], w[16];
 
@@ -87,10 +91,10 @@ void md5_update(struct md5 *m, const void *p, size_t n)
 		n -= part;
 		if (have + part < 64)
 			return;
-		blocks(m->s, m->buf, 1);
+		md5_blocks(m->s, m->buf, 1);
 	}
 	if (n >= 64)
-		blocks(m->s, s, n / 64);
+		md5_blocks(m->s, s, n / 64);
 	memcpy(m->buf, s + (n & ~(size_t)63), n & 63);
 }
 
@@ -126,7 +130,7 @@ void md5_final(struct md5 *m, unsigned char out[16])
 {
 	unsigned char last[128];
 
-	blocks(m->s, last, pad(last, m->buf, m->len));
+	md5_blocks(m->s, last, pad(last, m->buf, m->len));
 	digest_of(out, m->s);
 }
 
@@ -139,21 +143,155 @@ void md5_once(const void *p, size_t n, unsigned char out[16])
 	md5_final(&m, out);
 }
 
+/* The kernels of this CPU, narrowest first; widths[] says how many streams each takes. */
+static struct { md5x_fn *fn; unsigned width; } kernels[3];
+static unsigned nkernels;
+
+static void add_kernel(md5x_fn *fn, unsigned width)
+{
+	kernels[nkernels].fn = fn;
+	kernels[nkernels++].width = width;
+}
+
+static void choose(void)
+{
+#if defined(__x86_64__)
+	__builtin_cpu_init();
+	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) {
+		add_kernel(md5x_vl_4, 4);
+		add_kernel(md5x_vl_8, 8);
+		add_kernel(md5x_avx512_16, 16);
+		return;
+	}
+	add_kernel(md5x_portable4, 4);
+	if (__builtin_cpu_supports("avx2"))
+		add_kernel(md5x_avx2_8, 8);
+#else
+	add_kernel(md5x_portable4, 4);
+#endif
+}
+
+static void ready(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, choose);
+}
+
 unsigned md5_lanes(void)
 {
-	return 1;
+	ready();
+	return kernels[nkernels - 1].width;
+}
+
+/* Advances any number of streams up to the widest kernel's width. */
+static void advance(uint32_t *const *s, const unsigned char *const *p, size_t n, unsigned lanes)
+{
+	unsigned k = 0;
+
+	if (lanes == 1) {
+		md5_blocks(s[0], p[0], n);
+		return;
+	}
+	while (kernels[k].width < lanes)
+		k++;
+	kernels[k].fn(s, p, n, lanes);
+}
+
+#define MAX_LANES 16
+
+/* A lane at work on one buffer: its whole blocks, then the one or two that padding makes of the rest. */
+struct lane {
+	struct md5_buf *b;
+	uint32_t s[4];
+	const unsigned char *p;
+	size_t left;                    /* blocks still to do at p */
+	bool padded;
+	unsigned char last[128];
+};
+
+static void lane_pad(struct lane *l)
+{
+	const unsigned char *rest = (const unsigned char *)l->b->p + (l->b->len & ~(size_t)63);
+
+	l->left = pad(l->last, rest, l->b->len);
+	l->p = l->last;
+	l->padded = true;
+}
+
+static void lane_start(struct lane *l, struct md5_buf *b)
+{
+	struct md5 m;
+
+	md5_init(&m);
+	memcpy(l->s, m.s, sizeof(l->s));
+	l->b = b;
+	l->p = b->p;
+	l->left = b->len / 64;
+	l->padded = false;
+	if (!l->left)
+		lane_pad(l);
+}
+
+/* True when the lane is free again. */
+static bool lane_moved(struct lane *l, size_t n)
+{
+	l->p += n * 64;
+	l->left -= n;
+	if (l->left)
+		return false;
+	if (!l->padded) {
+		lane_pad(l);
+		return false;
+	}
+	digest_of(l->b->digest, l->s);
+	return true;
 }
 
 void md5_many(struct md5_buf *b, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		md5_once(b[i].p, b[i].len, b[i].digest);
+	unsigned width = md5_lanes(), busy = 0;
+	struct lane lane[MAX_LANES], *at[MAX_LANES];
+	uint32_t *s[MAX_LANES];
+	const unsigned char *p[MAX_LANES];
+	size_t next = 0;
+
+	for (unsigned i = 0; i < width; i++)
+		at[i] = &lane[i];
+	while (next < n || busy) {
+		size_t step = SIZE_MAX;
+
+		while (busy < width && next < n)
+			lane_start(at[busy++], &b[next++]);
+		for (unsigned i = 0; i < busy; i++) {
+			s[i] = at[i]->s;
+			p[i] = at[i]->p;
+			step = at[i]->left < step ? at[i]->left : step;
+		}
+		advance(s, p, step, busy);
+		for (unsigned i = busy; i-- > 0;) {
+			struct lane *l = at[i];
+
+			if (!lane_moved(l, step))
+				continue;
+			at[i] = at[--busy];     /* the free one goes behind the busy ones */
+			at[busy] = l;
+		}
+	}
 }
 
 void md5_blocks_many(struct md5 **m, const unsigned char **p, size_t nblocks, size_t lanes)
 {
-	for (size_t i = 0; i < lanes; i++) {
-		blocks(m[i]->s, p[i], nblocks);
-		m[i]->len += nblocks * 64;
+	unsigned width = md5_lanes();
+	uint32_t *s[MAX_LANES];
+
+	for (size_t from = 0; from < lanes; from += width) {
+		unsigned n = lanes - from < width ? (unsigned)(lanes - from) : width;
+
+		for (unsigned i = 0; i < n; i++) {
+			s[i] = m[from + i]->s;
+			m[from + i]->len += nblocks * 64;
+		}
+		advance(s, p + from, nblocks, n);
 	}
 }

@@ -1,0 +1,140 @@
+/*
+ * Four, eight and sixteen lanes with AVX-512 (F and VL): any function of three words is one instruction there, and so
+ * is a rotation. The narrow ones are for a few large files: the chain of steps takes as long, the ports are freer.
+ */
+#include "core/base/md5x.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define AVX512 __attribute__((target("avx512f,avx512vl")))
+typedef uint32_t vec4 __attribute__((vector_size(16)));
+typedef uint32_t vec8 __attribute__((vector_size(32)));
+typedef uint32_t vec16 __attribute__((vector_size(64)));
+
+AVX512 static inline void quarter4(vec4 *w, const unsigned char *const *p, size_t off)
+{
+	__m128i r[4], t[4];
+
+	for (int i = 0; i < 4; i++)
+		r[i] = _mm_loadu_si128((const __m128i *)(const void *)(p[i] + off));
+	t[0] = _mm_unpacklo_epi32(r[0], r[1]);
+	t[1] = _mm_unpackhi_epi32(r[0], r[1]);
+	t[2] = _mm_unpacklo_epi32(r[2], r[3]);
+	t[3] = _mm_unpackhi_epi32(r[2], r[3]);
+	w[0] = (vec4)_mm_unpacklo_epi64(t[0], t[2]);
+	w[1] = (vec4)_mm_unpackhi_epi64(t[0], t[2]);
+	w[2] = (vec4)_mm_unpacklo_epi64(t[1], t[3]);
+	w[3] = (vec4)_mm_unpackhi_epi64(t[1], t[3]);
+}
+
+AVX512 static inline void load4(vec4 w[16], const unsigned char *const *p, size_t off)
+{
+	for (size_t i = 0; i < 4; i++)
+		quarter4(w + 4 * i, p, off + 16 * i);
+}
+
+AVX512 static inline void half8(vec8 *w, const unsigned char *const *p, size_t off)
+{
+	__m256i r[8], t[8];
+
+	for (int i = 0; i < 8; i++)
+		r[i] = _mm256_loadu_si256((const __m256i *)(const void *)(p[i] + off));
+	for (int i = 0; i < 8; i += 2) {
+		t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
+		t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
+	}
+	for (int i = 0; i < 8; i += 4) {
+		r[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
+		r[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
+		r[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
+		r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
+	}
+	for (int i = 0; i < 4; i++) {
+		w[i] = (vec8)_mm256_permute2x128_si256(r[i], r[i + 4], 0x20);
+		w[i + 4] = (vec8)_mm256_permute2x128_si256(r[i], r[i + 4], 0x31);
+	}
+}
+
+/* 16 rows of 16 words become 16 columns: pairs, fours, then 128-bit parts. */
+AVX512 static inline void load16(vec16 w[16], const unsigned char *const *p, size_t off)
+{
+	__m512i r[16], t[16];
+
+	for (int i = 0; i < 16; i++)
+		r[i] = _mm512_loadu_si512(p[i] + off);
+	for (int i = 0; i < 16; i += 2) {
+		t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+		t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+	}
+	for (int i = 0; i < 16; i += 4) {
+		r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+		r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+		r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+		r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+	}
+	for (int i = 0; i < 4; i++) {
+		t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+		t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+		t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+		t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+	}
+	for (int i = 0; i < 4; i++) {
+		w[i] = (vec16)_mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+		w[i + 8] = (vec16)_mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+		w[i + 4] = (vec16)_mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+		w[i + 12] = (vec16)_mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+	}
+}
+
+/* Truth tables of the four functions, b being the highest bit of the index. */
+#define TT_F 0xca
+#define TT_G 0xe4
+#define TT_H 0x96
+#define TT_I 0x39
+
+#define vec vec4
+#define LANES 4
+#define TARGET AVX512
+#define KERNEL md5x_vl_4
+#define LOAD load4
+#define TERN(b, c, d, t) ((vec4)_mm_ternarylogic_epi32((__m128i)(b), (__m128i)(c), (__m128i)(d), t))
+#define ROL(x, n) ((vec4)_mm_rol_epi32((__m128i)(x), n))
+#define FF(b, c, d) TERN(b, c, d, TT_F)
+#define GG(b, c, d) TERN(b, c, d, TT_G)
+#define HH(b, c, d) TERN(b, c, d, TT_H)
+#define II(b, c, d) TERN(b, c, d, TT_I)
+#include "core/base/md5x_steps.h"
+#undef vec
+#undef TERN
+
+#define vec vec8
+#define LANES 8
+#define TARGET AVX512
+#define KERNEL md5x_vl_8
+#define LOAD(w, p, off) (half8(w, p, off), half8((w) + 8, p, (off) + 32))
+#define TERN(b, c, d, t) ((vec8)_mm256_ternarylogic_epi32((__m256i)(b), (__m256i)(c), (__m256i)(d), t))
+#define ROL(x, n) ((vec8)_mm256_rol_epi32((__m256i)(x), n))
+#define FF(b, c, d) TERN(b, c, d, TT_F)
+#define GG(b, c, d) TERN(b, c, d, TT_G)
+#define HH(b, c, d) TERN(b, c, d, TT_H)
+#define II(b, c, d) TERN(b, c, d, TT_I)
+#include "core/base/md5x_steps.h"
+#undef vec
+#undef TERN
+
+#define vec vec16
+#define LANES 16
+#define TARGET AVX512
+#define KERNEL md5x_avx512_16
+#define LOAD load16
+#define TERN(b, c, d, t) ((vec16)_mm512_ternarylogic_epi32((__m512i)(b), (__m512i)(c), (__m512i)(d), t))
+#define ROL(x, n) ((vec16)_mm512_rol_epi32((__m512i)(x), n))
+#define FF(b, c, d) TERN(b, c, d, TT_F)
+#define GG(b, c, d) TERN(b, c, d, TT_G)
+#define HH(b, c, d) TERN(b, c, d, TT_H)
+#define II(b, c, d) TERN(b, c, d, TT_I)
+#include "core/base/md5x_steps.h"
+#else
+typedef int md5x_avx512_is_not_for_this_machine;
+#endif
