@@ -6,17 +6,21 @@
 #include <pthread.h>
 
 #define ROL(x, n) ((x) << (n) | (x) >> (32 - (n)))
+/* Keeps the compiler from adding in another order: what is ready early must be added first. */
+#define HOLD(x) __asm__("" : "+r"(x))
 /* G as a sum: the term without b is ready early, which shortens the chain from step to step. */
 #define F(b, c, d) ((d) ^ ((b) & ((c) ^ (d))))
 #define H(b, c, d) ((b) ^ ((c) ^ (d)))
 #define I(b, c, d) ((c) ^ ((b) | ~(d)))
 #define STEP(f, a, b, c, d, i, k, s) do { \
 	a += w[i] + (k); \
+	HOLD(a); \
 	a += f(b, c, d); \
 	a = ROL(a, s) + b; \
 } while (0)
 #define STEP_G(a, b, c, d, i, k, s) do { \
 	a += w[i] + (k) + (~(d) & (c)); \
+	HOLD(a); \
 	a += (d) & (b); \
 	a = ROL(a, s) + b; \
 } while (0)
@@ -66,6 +70,64 @@ void md5_blocks(uint32_t s[4], const unsigned char *p, size_t n)
 	s[3] = d;
 }
 
+/* The kernels of this CPU, narrowest first; widths[] says how many streams each takes. */
+static struct { md5x_fn *fn; unsigned width; } kernels[3];
+static unsigned nkernels;
+static bool lone_in_lanes;      /* three-operand logic makes even one stream faster in a vector register */
+
+static void add_kernel(md5x_fn *fn, unsigned width)
+{
+	kernels[nkernels].fn = fn;
+	kernels[nkernels++].width = width;
+}
+
+static void choose(void)
+{
+#if defined(__x86_64__)
+	__builtin_cpu_init();
+	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) {
+		add_kernel(md5x_vl_4, 4);
+		add_kernel(md5x_vl_8, 8);
+		add_kernel(md5x_avx512_16, 16);
+		lone_in_lanes = true;
+		return;
+	}
+	add_kernel(md5x_portable4, 4);
+	if (__builtin_cpu_supports("avx2"))
+		add_kernel(md5x_avx2_8, 8);
+#else
+	add_kernel(md5x_portable4, 4);
+#endif
+}
+
+static void ready(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, choose);
+}
+
+unsigned md5_lanes(void)
+{
+	ready();
+	return kernels[nkernels - 1].width;
+}
+
+/* Advances any number of streams up to the widest kernel's width. */
+static void advance(uint32_t *const *s, const unsigned char *const *p, size_t n, unsigned lanes)
+{
+	unsigned k = 0;
+
+	ready();
+	if (lanes == 1 && !lone_in_lanes) {
+		md5_blocks(s[0], p[0], n);
+		return;
+	}
+	while (kernels[k].width < lanes)
+		k++;
+	kernels[k].fn(s, p, n, lanes);
+}
+
 void md5_init(struct md5 *m)
 {
 	m->s[0] = 0x67452301;
@@ -74,6 +136,8 @@ void md5_init(struct md5 *m)
 	m->s[3] = 0x10325476;
 	m->len = 0;
 }
+
+#define LONE_MIN 4               /* blocks that pay for filling the lanes */
 
 void md5_update(struct md5 *m, const void *p, size_t n)
 {
@@ -93,7 +157,9 @@ void md5_update(struct md5 *m, const void *p, size_t n)
 			return;
 		md5_blocks(m->s, m->buf, 1);
 	}
-	if (n >= 64)
+	if (n >= 64 * LONE_MIN)
+		advance((uint32_t *[]){ m->s }, &s, n / 64, 1);
+	else if (n >= 64)
 		md5_blocks(m->s, s, n / 64);
 	memcpy(m->buf, s + (n & ~(size_t)63), n & 63);
 }
@@ -141,61 +207,6 @@ void md5_once(const void *p, size_t n, unsigned char out[16])
 	md5_init(&m);
 	md5_update(&m, p, n);
 	md5_final(&m, out);
-}
-
-/* The kernels of this CPU, narrowest first; widths[] says how many streams each takes. */
-static struct { md5x_fn *fn; unsigned width; } kernels[3];
-static unsigned nkernels;
-
-static void add_kernel(md5x_fn *fn, unsigned width)
-{
-	kernels[nkernels].fn = fn;
-	kernels[nkernels++].width = width;
-}
-
-static void choose(void)
-{
-#if defined(__x86_64__)
-	__builtin_cpu_init();
-	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) {
-		add_kernel(md5x_vl_4, 4);
-		add_kernel(md5x_vl_8, 8);
-		add_kernel(md5x_avx512_16, 16);
-		return;
-	}
-	add_kernel(md5x_portable4, 4);
-	if (__builtin_cpu_supports("avx2"))
-		add_kernel(md5x_avx2_8, 8);
-#else
-	add_kernel(md5x_portable4, 4);
-#endif
-}
-
-static void ready(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, choose);
-}
-
-unsigned md5_lanes(void)
-{
-	ready();
-	return kernels[nkernels - 1].width;
-}
-
-/* Advances any number of streams up to the widest kernel's width. */
-static void advance(uint32_t *const *s, const unsigned char *const *p, size_t n, unsigned lanes)
-{
-	unsigned k = 0;
-
-	if (lanes == 1) {
-		md5_blocks(s[0], p[0], n);
-		return;
-	}
-	while (kernels[k].width < lanes)
-		k++;
-	kernels[k].fn(s, p, n, lanes);
 }
 
 #define MAX_LANES 16

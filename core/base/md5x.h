@@ -11,6 +11,13 @@
 
 #include "core/base/compat.h"
 
+/* Before a loop whose every round must stand on its own in registers. */
+#if defined(__clang__)
+#define MD5X_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define MD5X_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 typedef void md5x_fn(uint32_t *const *s, const unsigned char *const *p, size_t n, unsigned lanes);
 
 md5x_fn md5x_portable4;

@@ -12,18 +12,22 @@ AVX2 static inline void half(vec8 *w, const unsigned char *const *p, size_t off)
 {
 	__m256i r[8], t[8];
 
+	MD5X_UNROLL
 	for (int i = 0; i < 8; i++)
 		r[i] = _mm256_loadu_si256((const __m256i *)(const void *)(p[i] + off));
+	MD5X_UNROLL
 	for (int i = 0; i < 8; i += 2) {
 		t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
 		t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
 	}
+	MD5X_UNROLL
 	for (int i = 0; i < 8; i += 4) {
 		r[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
 		r[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
 		r[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
 		r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
 	}
+	MD5X_UNROLL
 	for (int i = 0; i < 4; i++) {
 		w[i] = (vec8)_mm256_permute2x128_si256(r[i], r[i + 4], 0x20);
 		w[i + 4] = (vec8)_mm256_permute2x128_si256(r[i], r[i + 4], 0x31);
@@ -34,6 +38,7 @@ AVX2 static inline void half(vec8 *w, const unsigned char *const *p, size_t off)
 #define LANES 8
 #define TARGET AVX2
 #define KERNEL md5x_avx2_8
+#define HOLD(x) __asm__("" : "+x"(x))
 #define LOAD(w, p, off) (half(w, p, off), half((w) + 8, p, (off) + 32))
 #define ROL(x, n) ((x) << (n) | (x) >> (32 - (n)))
 #define FF(b, c, d) ((d) ^ ((b) & ((c) ^ (d))))

@@ -16,6 +16,7 @@ AVX512 static inline void quarter4(vec4 *w, const unsigned char *const *p, size_
 {
 	__m128i r[4], t[4];
 
+	MD5X_UNROLL
 	for (int i = 0; i < 4; i++)
 		r[i] = _mm_loadu_si128((const __m128i *)(const void *)(p[i] + off));
 	t[0] = _mm_unpacklo_epi32(r[0], r[1]);
@@ -30,6 +31,7 @@ AVX512 static inline void quarter4(vec4 *w, const unsigned char *const *p, size_
 
 AVX512 static inline void load4(vec4 w[16], const unsigned char *const *p, size_t off)
 {
+	MD5X_UNROLL
 	for (size_t i = 0; i < 4; i++)
 		quarter4(w + 4 * i, p, off + 16 * i);
 }
@@ -38,18 +40,22 @@ AVX512 static inline void half8(vec8 *w, const unsigned char *const *p, size_t o
 {
 	__m256i r[8], t[8];
 
+	MD5X_UNROLL
 	for (int i = 0; i < 8; i++)
 		r[i] = _mm256_loadu_si256((const __m256i *)(const void *)(p[i] + off));
+	MD5X_UNROLL
 	for (int i = 0; i < 8; i += 2) {
 		t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
 		t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
 	}
+	MD5X_UNROLL
 	for (int i = 0; i < 8; i += 4) {
 		r[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
 		r[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
 		r[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
 		r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
 	}
+	MD5X_UNROLL
 	for (int i = 0; i < 4; i++) {
 		w[i] = (vec8)_mm256_permute2x128_si256(r[i], r[i + 4], 0x20);
 		w[i + 4] = (vec8)_mm256_permute2x128_si256(r[i], r[i + 4], 0x31);
@@ -61,24 +67,29 @@ AVX512 static inline void load16(vec16 w[16], const unsigned char *const *p, siz
 {
 	__m512i r[16], t[16];
 
+	MD5X_UNROLL
 	for (int i = 0; i < 16; i++)
 		r[i] = _mm512_loadu_si512(p[i] + off);
+	MD5X_UNROLL
 	for (int i = 0; i < 16; i += 2) {
 		t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
 		t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
 	}
+	MD5X_UNROLL
 	for (int i = 0; i < 16; i += 4) {
 		r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
 		r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
 		r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
 		r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
 	}
+	MD5X_UNROLL
 	for (int i = 0; i < 4; i++) {
 		t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
 		t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
 		t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
 		t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
 	}
+	MD5X_UNROLL
 	for (int i = 0; i < 4; i++) {
 		w[i] = (vec16)_mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
 		w[i + 8] = (vec16)_mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
@@ -87,23 +98,27 @@ AVX512 static inline void load16(vec16 w[16], const unsigned char *const *p, siz
 	}
 }
 
-/* Truth tables of the four functions, b being the highest bit of the index. */
-#define TT_F 0xca
-#define TT_G 0xe4
+/*
+ * Truth tables of the four functions, d being the highest bit of the index and b the lowest. The instruction overwrites
+ * its first operand, so d comes first: the copy it needs is then of a word that has long been ready.
+ */
+#define TT_F 0xd8
+#define TT_G 0xac
 #define TT_H 0x96
-#define TT_I 0x39
+#define TT_I 0x63
 
 #define vec vec4
 #define LANES 4
 #define TARGET AVX512
 #define KERNEL md5x_vl_4
+#define HOLD(x) __asm__("" : "+v"(x))
 #define LOAD load4
-#define TERN(b, c, d, t) ((vec4)_mm_ternarylogic_epi32((__m128i)(b), (__m128i)(c), (__m128i)(d), t))
+#define TERN(x, y, z, t) ((vec4)_mm_ternarylogic_epi32((__m128i)(x), (__m128i)(y), (__m128i)(z), t))
 #define ROL(x, n) ((vec4)_mm_rol_epi32((__m128i)(x), n))
-#define FF(b, c, d) TERN(b, c, d, TT_F)
-#define GG(b, c, d) TERN(b, c, d, TT_G)
-#define HH(b, c, d) TERN(b, c, d, TT_H)
-#define II(b, c, d) TERN(b, c, d, TT_I)
+#define FF(b, c, d) TERN(d, c, b, TT_F)
+#define GG(b, c, d) TERN(d, c, b, TT_G)
+#define HH(b, c, d) TERN(d, c, b, TT_H)
+#define II(b, c, d) TERN(d, c, b, TT_I)
 #include "core/base/md5x_steps.h"
 #undef vec
 #undef TERN
@@ -112,13 +127,14 @@ AVX512 static inline void load16(vec16 w[16], const unsigned char *const *p, siz
 #define LANES 8
 #define TARGET AVX512
 #define KERNEL md5x_vl_8
+#define HOLD(x) __asm__("" : "+v"(x))
 #define LOAD(w, p, off) (half8(w, p, off), half8((w) + 8, p, (off) + 32))
-#define TERN(b, c, d, t) ((vec8)_mm256_ternarylogic_epi32((__m256i)(b), (__m256i)(c), (__m256i)(d), t))
+#define TERN(x, y, z, t) ((vec8)_mm256_ternarylogic_epi32((__m256i)(x), (__m256i)(y), (__m256i)(z), t))
 #define ROL(x, n) ((vec8)_mm256_rol_epi32((__m256i)(x), n))
-#define FF(b, c, d) TERN(b, c, d, TT_F)
-#define GG(b, c, d) TERN(b, c, d, TT_G)
-#define HH(b, c, d) TERN(b, c, d, TT_H)
-#define II(b, c, d) TERN(b, c, d, TT_I)
+#define FF(b, c, d) TERN(d, c, b, TT_F)
+#define GG(b, c, d) TERN(d, c, b, TT_G)
+#define HH(b, c, d) TERN(d, c, b, TT_H)
+#define II(b, c, d) TERN(d, c, b, TT_I)
 #include "core/base/md5x_steps.h"
 #undef vec
 #undef TERN
@@ -127,13 +143,14 @@ AVX512 static inline void load16(vec16 w[16], const unsigned char *const *p, siz
 #define LANES 16
 #define TARGET AVX512
 #define KERNEL md5x_avx512_16
+#define HOLD(x) __asm__("" : "+v"(x))
 #define LOAD load16
-#define TERN(b, c, d, t) ((vec16)_mm512_ternarylogic_epi32((__m512i)(b), (__m512i)(c), (__m512i)(d), t))
+#define TERN(x, y, z, t) ((vec16)_mm512_ternarylogic_epi32((__m512i)(x), (__m512i)(y), (__m512i)(z), t))
 #define ROL(x, n) ((vec16)_mm512_rol_epi32((__m512i)(x), n))
-#define FF(b, c, d) TERN(b, c, d, TT_F)
-#define GG(b, c, d) TERN(b, c, d, TT_G)
-#define HH(b, c, d) TERN(b, c, d, TT_H)
-#define II(b, c, d) TERN(b, c, d, TT_I)
+#define FF(b, c, d) TERN(d, c, b, TT_F)
+#define GG(b, c, d) TERN(d, c, b, TT_G)
+#define HH(b, c, d) TERN(d, c, b, TT_H)
+#define II(b, c, d) TERN(d, c, b, TT_I)
 #include "core/base/md5x_steps.h"
 #else
 typedef int md5x_avx512_is_not_for_this_machine;

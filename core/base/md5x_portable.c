@@ -25,6 +25,11 @@ static inline void load4(vec4 w[16], const unsigned char *const *p, size_t off)
 #define LANES 4
 #define TARGET
 #define KERNEL md5x_portable4
+#if defined(__x86_64__)
+#define HOLD(x) __asm__("" : "+x"(x))
+#else
+#define HOLD(x) ((void)0)
+#endif
 #define LOAD load4
 #define ROL(x, n) ((x) << (n) | (x) >> (32 - (n)))
 #define FF(b, c, d) ((d) ^ ((b) & ((c) ^ (d))))

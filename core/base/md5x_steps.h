@@ -2,12 +2,14 @@
  * The sixty-four steps, for any width. Included by the kernels; before it they define:
  *   LANES; vec (a vector of LANES uint32_t); ROL(x, n); FF, GG, HH, II of (b, c, d) as vec;
  *   LOAD(w, p, off): the sixteen words of the blocks at p[0..LANES-1] + off, transposed into vec w[16];
+ *   HOLD(x): keeps the compiler from adding in another order;
  *   KERNEL: the function's name; TARGET: its attribute, or nothing.
  *
- * The addition of b closes each step, so the chain from step to step is function, add, rotate, add.
+ * The chain from step to step is function, add, rotate, add; all else is ready before b is.
  */
 #define STEP(f, a, b, c, d, i, k, s) do { \
 	a = a + (w[i] + (uint32_t)(k)); \
+	HOLD(a); \
 	a = a + f(b, c, d); \
 	a = ROL(a, s) + b; \
 } while (0)
@@ -62,6 +64,7 @@ TARGET void KERNEL(uint32_t *const *s, const unsigned char *const *in, size_t n,
 #undef TARGET
 #undef LANES
 #undef LOAD
+#undef HOLD
 #undef ROL
 #undef FF
 #undef GG
