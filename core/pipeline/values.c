@@ -1,0 +1,629 @@
+#include "core/pipeline/values.h"
+
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/json.h"
+#include "core/base/node.h"
+#include "core/base/notice.h"
+#include "core/base/own.h"
+#include "core/cache/store.h"
+#include "core/cache/tree.h"
+#include "core/data/project.h"
+#include "core/repo/gitrepo.h"
+#include "core/repo/repo.h"
+#include "core/repo/srctree.h"
+#include "core/stage/dvcyaml.h"
+#include "core/stage/index.h"
+#include "core/stage/params.h"
+#include "core/stage/stage.h"
+
+#include <dirent.h>
+
+/* --- which files --- */
+
+/* path -> list of keys (params; empty: the whole file), in DVC's order */
+struct collect {
+	struct project *p;
+	struct srctree *tree;
+	struct index *x;
+	const struct values_opts *o;
+	struct node *files;
+};
+
+static void want(struct collect *c, const char *path, const struct strvec *keys)
+{
+	struct node *have = node_get(c->files, path);
+
+	if (!have) {
+		node_set(c->files, path, node_seq());
+		have = node_get(c->files, path);
+		for (size_t i = 0; keys && i < keys->n; i++)
+			node_push(have, node_str(keys->v[i]));
+		if (!keys || !keys->n)
+			node_push(have, node_null());   /* marks a file wanted whole */
+		return;
+	}
+	if (have->n && have->v[0]->kind == NODE_NULL)
+		return;
+	if (!keys || !keys->n) {
+		while (have->n)
+			node_del_at(have, have->n - 1);
+		node_push(have, node_null());
+		return;
+	}
+	for (size_t i = 0; i < keys->n; i++)
+		node_push(have, node_str(keys->v[i]));
+}
+
+static void want_items(struct collect *c)
+{
+	for (size_t i = 0; i < c->x->n; i++) {
+		const struct stage *s = c->x->v[i];
+
+		for (size_t k = 0; c->o->kind == VALUES_METRICS && k < s->nouts; k++)
+			if (s->outs[k]->is_metric && s->outs[k]->path)
+				want(c, s->outs[k]->path, NULL);
+		for (size_t k = 0; c->o->kind == VALUES_PARAMS && k < s->ndeps; k++)
+			if (s->deps[k]->kind == DEP_PARAMS && s->deps[k]->path)
+				want(c, s->deps[k]->path, &s->deps[k]->params);
+	}
+}
+
+static int want_top(const char *rel, void *data, struct err *e)
+{
+	struct collect *c = data;
+	struct dvcyaml_top top = { NULL, NULL, NULL, NULL, NULL };
+	const struct node *list;
+	autofree char *dir = path_dir(rel);
+
+	if (strcmp(path_base(rel), "dvc.yaml"))
+		return 0;
+	if (dvcyaml_load_top(c->p->repo, c->tree, rel, &top, e))
+		return -1;
+	list = c->o->kind == VALUES_METRICS ? top.metrics : top.params;
+	for (size_t i = 0; node_is(list, NODE_SEQ) && i < list->n; i++) {
+		autofree char *joined = NULL;
+		autofree char *norm = NULL;
+
+		if (list->v[i]->kind != NODE_STR)
+			continue;
+		joined = *dir ? path_join(dir, list->v[i]->text) : xstrdup(list->v[i]->text);
+		norm = path_norm(joined);
+		want(c, norm, NULL);
+	}
+	dvcyaml_top_release(&top);
+	return 0;
+}
+
+static bool is_output(const char *rel_dir, void *data)
+{
+	struct collect *c = data;
+
+	return index_out_at(c->x, rel_dir) != NULL;
+}
+
+static int collect_files(struct collect *c, struct err *e)
+{
+	const struct repo *r = c->p->repo;
+
+	for (size_t i = 0; c->o->targets && i < c->o->targets->n; i++) {
+		autofree char *abs = path_abs(c->o->targets->v[i]);
+		autofree char *rel = path_rel(abs, r->root);
+
+		want(c, c->o->kind == VALUES_METRICS ? rel : c->o->targets->v[i], NULL);
+	}
+	if (c->files->n)
+		return 0;
+	want_items(c);
+	if (c->o->deps_only)
+		return 0;
+	if (srctree_find_stages(c->tree, "", want_top, is_output, c, e))
+		return -1;
+	if (c->o->kind == VALUES_PARAMS && srctree_is_file(c->tree, "params.yaml"))
+		want(c, "params.yaml", NULL);
+	return 0;
+}
+
+/* --- reading --- */
+
+static struct node *error_node(const char *type, const char *fmt, const char *path)
+{
+	struct node *n = node_map(), *e = node_map();
+	autofree char *msg = xasprintf(fmt, path);
+
+	node_set(e, "type", node_str(type));
+	node_set(e, "msg", node_str(msg));
+	node_set(n, "error", e);
+	return n;
+}
+
+static struct node *absent(const char *path)
+{
+	return error_node("FileNotFoundError", "[Errno 2] No such file or directory: '%s'", path);
+}
+
+/* The object of a tracked file, or of a file in a tracked directory. */
+static int find_object(struct collect *c, const char *rel, struct oid *out, struct store **store, struct err *e)
+{
+	struct item *i = index_out_of(c->x, rel);
+	struct tree *t = NULL;
+	const struct tree_entry *te;
+	struct oid dir;
+
+	if (!i || !hashinfo_oid(&i->hash, &dir) || project_store_of(c->p, i, store, e))
+		return -1;
+	if (!dir.is_dir) {
+		*out = dir;
+		return strcmp(i->path, rel) ? -1 : 0;
+	}
+	if (tree_load(&t, *store, &dir, e))
+		return -1;
+	te = strlen(rel) > strlen(i->path) ? tree_find(t, rel + strlen(i->path) + (*i->path != 0)) : NULL;
+	if (te)
+		*out = te->id;
+	tree_free(t);
+	return te ? 0 : -1;
+}
+
+static bool read_text(struct collect *c, const char *rel, struct str *out)
+{
+	autoerr struct err none = ERR_INIT;
+	autoclose int fd = -1;
+	struct store *store = NULL;
+	struct oid id;
+
+	if (srctree_is_file(c->tree, rel))
+		return !srctree_read(c->tree, rel, PARAMS_MAX, out, &none);
+	if (find_object(c, rel, &id, &store, &none) || store_read(store, &id, &fd, &none))
+		return false;
+	return !fs_read_fd(out, fd, PARAMS_MAX, rel, &none);
+}
+
+/* What counts as a metric: numbers, texts and booleans, and maps of them. NULL: nothing. */
+static struct node *extract(const struct node *n)
+{
+	struct node *m;
+
+	if (n->kind == NODE_INT || n->kind == NODE_FLOAT || n->kind == NODE_STR || n->kind == NODE_BOOL)
+		return node_copy(n);
+	if (n->kind != NODE_MAP)
+		return NULL;
+	m = node_map();
+	for (size_t i = 0; i < n->n; i++) {
+		struct node *v = extract(n->v[i]);
+
+		if (v && (v->kind != NODE_MAP || v->n))
+			node_set_node(m, node_copy(n->k[i]), v);
+		else
+			node_free(v);
+	}
+	return m;
+}
+
+static const char *corrupted_type(const char *path)
+{
+	const char *why = params_corrupted(path);
+
+	switch (*why) {
+	case 'J': return "JSONFileCorruptedError";
+	case 'T': return "TOMLFileCorruptedError";
+	case 'P': return "PythonFileCorruptedError";
+	default: return "YAMLFileCorruptedError";
+	}
+}
+
+static struct node *parse_values(enum values_kind kind, const char *path, const struct str *text,
+				 const struct node *keys)
+{
+	autoerr struct err why = ERR_INIT;
+	autonode struct node *doc = NULL;
+	struct node *n, *v;
+
+	if (params_parse(&doc, path, str_cstr(text), text->len, &why)) {
+		autofree char *fmt = xasprintf("unable to read: '%%s', %s", params_corrupted(path));
+
+		return error_node(corrupted_type(path), fmt, path);
+	}
+	if (kind == VALUES_METRICS) {
+		v = extract(doc);
+		if (!v || !node_truthy(v)) {
+			node_free(v);
+			v = node_map();
+		}
+	} else if (keys && keys->n && keys->v[0]->kind == NODE_STR) {
+		autofree char **names = xcalloc(keys->n, sizeof(*names));
+
+		for (size_t i = 0; i < keys->n; i++)
+			names[i] = keys->v[i]->text;
+		v = params_select(doc, names, keys->n);
+	} else {
+		v = take(doc);
+	}
+	n = node_map();
+	node_set(n, "data", v);
+	return n;
+}
+
+static void read_file(struct collect *c, struct node *data, const char *rel, const struct node *keys)
+{
+	autostr struct str text = STR_INIT;
+
+	if (read_text(c, rel, &text))
+		node_set(data, rel, parse_values(c->o->kind, rel, &text, keys));
+	else
+		node_set(data, rel, absent(rel));
+}
+
+/* Names of all files below, sorted. */
+static void list_files(const char *abs, const char *rel, struct strvec *out, int depth)
+{
+	DIR *d = opendir(abs);
+	struct dirent *de;
+
+	while (d && depth < 64 && (de = readdir(d))) {
+		autofree char *path = path_join(abs, de->d_name);
+		autofree char *name = *rel ? path_join(rel, de->d_name) : xstrdup(de->d_name);
+
+		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
+			continue;
+		if (fs_is_dir(path))
+			list_files(path, name, out, depth + 1);
+		else
+			strvec_push(out, name);
+	}
+	if (d)
+		closedir(d);
+	strvec_sort(out);
+}
+
+/* A directory that is declared or named stands for every file in it. */
+static void read_dir(struct collect *c, struct node *data, const char *rel, const struct node *keys)
+{
+	autofree char *abs = repo_abs(c->p->repo, rel);
+	autostrvec struct strvec names = STRVEC_INIT;
+	struct item *i = index_out_at(c->x, rel);
+	struct oid id;
+
+	if (srctree_is_workspace(c->tree) && fs_is_dir(abs)) {
+		list_files(abs, "", &names, 0);
+	} else if (i && hashinfo_oid(&i->hash, &id) && id.is_dir) {
+		autoerr struct err none = ERR_INIT;
+		struct store *store;
+		struct tree *t = NULL;
+
+		if (!project_store_of(c->p, i, &store, &none) && !tree_load(&t, store, &id, &none))
+			for (size_t k = 0; k < t->n; k++)
+				strvec_push(&names, t->e[k].path);
+		tree_free(t);
+	}
+	for (size_t k = 0; k < names.n; k++) {
+		autofree char *path = path_join(rel, names.v[k]);
+
+		read_file(c, data, path, keys);
+	}
+}
+
+static bool stands_for_dir(struct collect *c, const char *rel)
+{
+	struct item *i = index_out_at(c->x, rel);
+
+	if (srctree_is_file(c->tree, rel))
+		return false;
+	return srctree_is_dir(c->tree, rel) || (i && hashinfo_is_dir(&i->hash));
+}
+
+static int gather(struct project *p, struct srctree *t, const struct values_opts *o, struct node **out, struct err *e)
+{
+	struct collect c = { p, t, NULL, o, node_map() };
+	struct node *data = node_map();
+	int rc = -1;
+
+	if (srctree_is_workspace(t) ? project_index(p, &c.x, e) : index_load(&c.x, p->repo, t, 0, e))
+		goto undo;
+	if (collect_files(&c, e))
+		goto undo;
+	for (size_t i = 0; i < c.files->n; i++) {
+		const char *rel = c.files->k[i]->text;
+
+		if (stands_for_dir(&c, rel))
+			read_dir(&c, data, rel, c.files->v[i]);
+		else
+			read_file(&c, data, rel, c.files->v[i]);
+	}
+	*out = node_map();
+	node_set(*out, "data", take(data));
+	rc = 0;
+undo:
+	node_free(data);
+	node_free(c.files);
+	if (!srctree_is_workspace(t))
+		index_free(c.x);
+	return rc;
+}
+
+/* --- revisions --- */
+
+static void add_result(struct project *p, struct srctree *t, const char *rev, const struct values_opts *o,
+		       struct node *all)
+{
+	autoerr struct err why = ERR_INIT;
+	struct node *one = NULL;
+
+	if (gather(p, t, o, &one, &why)) {
+		struct node *err = node_map();
+
+		notice(NOTICE_WARN, "failed to load %s in revision '%s', %s",
+		       o->kind == VALUES_METRICS ? "metrics" : "params", rev, why.msg);
+		node_set(err, "type", node_str("DvcException"));
+		node_set(err, "msg", node_str(why.msg));
+		one = node_map();
+		node_set(one, "error", err);
+	}
+	node_set(all, rev, one);
+}
+
+static void add_ref(struct git_refs *all, const char *name, const char *sha)
+{
+	GROW(all->v, all->n, all->cap);
+	all->v[all->n].name = xstrdup(name);
+	snprintf(all->v[all->n].sha, sizeof(all->v[all->n].sha), "%s", sha);
+	all->n++;
+}
+
+static int list_revs(struct gitrepo *g, const struct values_opts *o, struct git_refs *all, struct err *e)
+{
+	const char *named[] = { o->a_rev, o->b_rev };
+
+	for (size_t i = 0; i < 2; i++) {
+		char sha[41];
+
+		if (!named[i] || !strcmp(named[i], "workspace"))
+			continue;
+		if (gitrepo_resolve(g, named[i], sha, e))
+			return -1;
+		add_ref(all, named[i], sha);
+	}
+	for (int k = 0; k < 3; k++) {
+		struct git_refs some = { NULL, 0, 0 };
+		int rc = 0;
+
+		if (k == 0 && o->all_commits)
+			rc = gitrepo_all_commits(g, &some, e);
+		else if (k == 1 && o->all_branches && !o->all_commits)
+			rc = gitrepo_branches(g, &some, e);
+		else if (k == 2 && o->all_tags && !o->all_commits)
+			rc = gitrepo_tags(g, &some, e);
+		for (size_t i = 0; !rc && i < some.n; i++)
+			add_ref(all, k == 0 || !some.v[i].name ? some.v[i].sha : some.v[i].name, some.v[i].sha);
+		git_refs_release(&some);
+		if (rc)
+			return -1;
+	}
+	return 0;
+}
+
+static char *names_of(const struct git_refs *refs, size_t i)
+{
+	autostrvec struct strvec names = STRVEC_INIT;
+
+	for (size_t k = i; k < refs->n; k++)
+		if (!strcmp(refs->v[k].sha, refs->v[i].sha) && !strvec_has(&names, refs->v[k].name))
+			strvec_push(&names, refs->v[k].name);
+	return strvec_join(&names, ",");
+}
+
+static int add_commits(struct project *p, const struct values_opts *o, struct node *all, struct err *e)
+{
+	struct git_refs refs = { NULL, 0, 0 };
+	struct gitrepo *g = NULL;
+	int rc = repo_git(p->repo, &g, e);
+
+	if (!rc && !g)
+		rc = err_set(e, ERR_FAIL, "Only supported for Git repositories. If you're seeing this error in a Git "
+			     "repo, try updating the DVC configuration with `dvc config core.no_scm false`.");
+	if (!rc)
+		rc = list_revs(g, o, &refs, e);
+	for (size_t i = 0; !rc && i < refs.n; i++) {
+		autofree char *name = NULL;
+		struct srctree *t = NULL;
+		bool seen = false;
+
+		for (size_t k = 0; k < i; k++)
+			seen |= !strcmp(refs.v[k].sha, refs.v[i].sha);
+		if (seen)
+			continue;
+		name = names_of(&refs, i);
+		rc = srctree_rev(&t, p->repo, refs.v[i].sha, e);
+		if (!rc)
+			add_result(p, t, name, o, all);
+		srctree_close(t);
+	}
+	git_refs_release(&refs);
+	return rc;
+}
+
+static char *active_branch(struct repo *r)
+{
+	autofree char *dir = r->scm_root ? git_find_dir(r->scm_root) : NULL;
+	autofree char *head = dir ? path_join(dir, "HEAD") : NULL;
+	autostr struct str s = STR_INIT;
+	autoerr struct err none = ERR_INIT;
+
+	if (!head || fs_read(&s, head, 65536, &none) || !str_starts(str_cstr(&s), "ref: refs/heads/"))
+		return NULL;
+	return str_trim_dup(s.buf + strlen("ref: refs/heads/"));
+}
+
+int values_show(struct project *p, const struct values_opts *o, struct node **out, struct err *e)
+{
+	bool revs = o->all_branches || o->all_tags || o->all_commits || o->a_rev || o->b_rev;
+	autonode struct node *all = node_map();
+	struct srctree *work;
+
+	if (project_workspace(p, &work, e))
+		return -1;
+	add_result(p, work, revs ? "workspace" : "", o, all);
+	if (revs && add_commits(p, o, all, e))
+		return -1;
+	if (o->hide_workspace) {
+		autofree char *branch = active_branch(p->repo);
+		const struct node *b = branch ? node_get(all, branch) : NULL, *w = node_get(all, "workspace");
+
+		if (b && w && node_equal(b, w))
+			node_del(all, "workspace");
+	}
+	*out = take(all);
+	return 0;
+}
+
+struct node *values_of_files(const struct strvec *paths, enum values_kind kind)
+{
+	struct node *all = node_map(), *one = node_map(), *data = node_map();
+
+	for (size_t i = 0; i < paths->n; i++) {
+		autostr struct str text = STR_INIT;
+		autoerr struct err none = ERR_INIT;
+
+		if (fs_read(&text, paths->v[i], PARAMS_MAX, &none))
+			node_set(data, paths->v[i], absent(paths->v[i]));
+		else
+			node_set(data, paths->v[i], parse_values(kind, paths->v[i], &text, NULL));
+	}
+	node_set(one, "data", data);
+	node_set(all, "", one);
+	return all;
+}
+
+bool values_has_error(const struct node *n)
+{
+	if (!node_is(n, NODE_MAP) && !node_is(n, NODE_SEQ))
+		return false;
+	if (node_get(n, "error"))
+		return true;
+	for (size_t i = 0; i < n->n; i++)
+		if (values_has_error(n->v[i]))
+			return true;
+	return false;
+}
+
+/* --- differences --- */
+
+static void flatten_into(struct node *out, const char *prefix, const struct node *n)
+{
+	for (size_t i = 0; i < n->n; i++) {
+		autostr struct str key = STR_INIT;
+
+		if (*prefix)
+			str_addf(&key, "%s.", prefix);
+		node_py_str(&key, n->k[i]);
+		if (n->v[i]->kind == NODE_MAP) {
+			flatten_into(out, str_cstr(&key), n->v[i]);
+		} else if (n->v[i]->kind == NODE_SEQ) {
+			autostr struct str text = STR_INIT;
+
+			node_py_str(&text, n->v[i]);
+			node_set(out, str_cstr(&key), node_str(str_cstr(&text)));
+		} else {
+			node_set(out, str_cstr(&key), node_copy(n->v[i]));
+		}
+	}
+}
+
+struct node *values_flatten(const struct node *data)
+{
+	struct node *out = node_map();
+
+	if (node_is(data, NODE_MAP))
+		flatten_into(out, "", data);
+	else if (data)
+		node_set(out, "", node_copy(data));
+	return out;
+}
+
+static bool is_number(const struct node *n)
+{
+	return n->kind == NODE_INT || n->kind == NODE_FLOAT || n->kind == NODE_BOOL;
+}
+
+static double as_double(const struct node *n)
+{
+	return n->kind == NODE_FLOAT ? n->f : n->kind == NODE_BOOL ? n->b : n->fits ? (double)n->i : strtod(n->text, NULL);
+}
+
+static struct node *subtract(const struct node *a, const struct node *b)
+{
+	int64_t x, y, d;
+
+	if (a->kind == NODE_FLOAT || b->kind == NODE_FLOAT)
+		return node_float(as_double(a) - as_double(b));
+	x = a->kind == NODE_BOOL ? a->b : a->i;
+	y = b->kind == NODE_BOOL ? b->b : b->i;
+	if ((a->kind == NODE_INT && !a->fits) || (b->kind == NODE_INT && !b->fits) || __builtin_sub_overflow(x, y, &d))
+		return node_float(as_double(a) - as_double(b));
+	return node_int(d);
+}
+
+static void diff_values(struct node *out, const char *key, const struct node *old, const struct node *new, bool all)
+{
+	autonode struct node *none = node_null();
+	struct node *d;
+
+	old = old ? old : none;
+	new = new ? new : none;
+	if (!all && node_equal(old, new))
+		return;
+	d = node_map();
+	node_set(d, "old", node_copy(old));
+	node_set(d, "new", node_copy(new));
+	if (is_number(old) && is_number(new))
+		node_set(d, "diff", subtract(new, old));
+	node_set(out, key, d);
+}
+
+static const struct node *data_of(const struct node *rev, const char *path)
+{
+	return node_get(node_get(node_get(rev, "data"), path), "data");
+}
+
+static struct node *diff_file(const struct node *old, const struct node *new, bool all)
+{
+	autonode struct node *a = values_flatten(old);
+	autonode struct node *b = values_flatten(new);
+	struct node *out = node_map();
+
+	/* a file that has values in one place and none in the other: its keys are new or gone */
+	if (node_is(old, NODE_MAP) && !node_is(new, NODE_MAP))
+		node_del(b, "");
+	if (node_is(new, NODE_MAP) && !node_is(old, NODE_MAP))
+		node_del(a, "");
+	for (size_t i = 0; i < a->n; i++)
+		diff_values(out, a->k[i]->text, a->v[i], node_get(b, a->k[i]->text), all);
+	for (size_t i = 0; i < b->n; i++)
+		if (!node_get(a, b->k[i]->text))
+			diff_values(out, b->k[i]->text, NULL, b->v[i], all);
+	return out;
+}
+
+struct node *values_diff(const struct node *result, const char *a, const char *b, bool all)
+{
+	const struct node *revs[2] = { node_get(result, a), node_get(result, b) };
+	struct node *out = node_map();
+
+	for (int k = 0; k < 2; k++) {
+		const struct node *data = node_get(revs[k], "data");
+
+		for (size_t i = 0; data && i < data->n; i++) {
+			const char *path = data->k[i]->text;
+			struct node *d;
+
+			if (node_get(out, path) || (k && node_get(node_get(revs[0], "data"), path)))
+				continue;
+			d = diff_file(data_of(revs[0], path), data_of(revs[1], path), all);
+			if (d->n)
+				node_set(out, path, d);
+			else
+				node_free(d);
+		}
+	}
+	return out;
+}
