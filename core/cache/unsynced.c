@@ -110,6 +110,7 @@ struct unsynced *unsynced_open(const char *file)
 /* Called with the lock held. */
 static int save(struct unsynced *u, struct err *e)
 {
+	autofree char *dir = path_dir(u->file);
 	autostr struct str s = STR_INIT;
 	const struct oid *id;
 	char hex[OID_HEX_MAX];
@@ -123,6 +124,8 @@ static int save(struct unsynced *u, struct err *e)
 		str_addf(&s, "ok %s\n", hex);
 	}
 	u->unsaved = u->good_changed = false;
+	if (fs_mkdirs(dir, 0777, e))
+		return -1;
 	return fs_replace(u->file, str_cstr(&s), s.len, 0, e);
 }
 
