@@ -17,6 +17,7 @@
 #include "core/base/str.h"
 #include "core/cache/state.h"
 #include "core/cache/store.h"
+#include "core/cache/store_own.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@
 #define ASK_BATCH 512
 #define SMALL_BATCH 64                  /* files a worker takes at once */
 #define SMALL_MAX INGEST_SMALL_MAX
+#define REFLINK_FROM 16384              /* sharing the blocks of smaller files is not worth two more calls each */
 #define ARENA (SMALL_MAX + (1u << 20))  /* per worker: at least one small file always fits */
 
 /* The path as the state knows it. */
@@ -77,7 +79,7 @@ static int ask(void *data, size_t from, size_t to, unsigned worker, struct err *
 
 static bool is_small(const struct run *r, const struct walk_file *f)
 {
-	return f->size <= SMALL_MAX && !r->in->legacy;
+	return f->size <= (r->reflink ? REFLINK_FROM : SMALL_MAX) && !r->in->legacy;
 }
 
 /* The list of what must be read: small files first, in order of the walk, then large ones. */
@@ -184,17 +186,24 @@ static int read_small(struct run *r, struct walk_file *f, int fd, unsigned char 
 	return *len == f->size ? ingest_settled(r, f, fd, e) : 0;
 }
 
-static int take_small(struct run *r, struct walk_file *f, unsigned char *p, size_t *len, struct err *e)
+/* The file stays open in *out_fd when it may become the object itself. */
+static int take_small(struct run *r, struct walk_file *f, unsigned char *p, size_t *len, int *out_fd, struct err *e)
 {
 	autoclose int fd = ingest_open(r, f, e);
 
+	*out_fd = -1;
 	if (fd < 0)
 		return -1;
 	for (int tries = 0; tries < 3; tries++) {
 		int rc = read_small(r, f, fd, p, len, e);
 
-		if (rc)
-			return rc < 0 ? -1 : 0;
+		if (rc < 0)
+			return -1;
+		if (rc) {
+			if (ingest_may_link(r, f))
+				*out_fd = take_fd(fd);
+			return 0;
+		}
 		if (lseek(fd, 0, SEEK_SET) < 0 || ingest_restat(r, f, fd, e))
 			return -1;
 		if (f->size > SMALL_MAX)
@@ -211,59 +220,134 @@ void ingest_count(struct run *r, const struct walk_file *f, bool imported)
 		atomic_fetch_add_explicit(&r->imported, 1, memory_order_relaxed);
 		atomic_fetch_add_explicit(&r->bytes_imported, f->size, memory_order_relaxed);
 	}
-	progress_add(r->in->progress, 1, f->size);
 }
 
-static int finish_small(struct run *r, const uint32_t *list, struct md5_buf *b, size_t n, struct err *e)
+bool ingest_may_link(const struct run *r, const struct walk_file *f)
 {
-	md5_many(b, n);
-	for (size_t i = 0; i < n; i++) {
-		struct walk_file *f = &r->w->f[list[i]];
+	return r->hardlink && f->size && !f->is_link;
+}
 
-		memcpy(f->id.md5, b[i].digest, 16);
-		f->id.is_dir = 0;
-		if (r->import && store_put_bytes(r->in->store, b[i].p, b[i].len, &f->id, e))
-			return err_in(e, "cannot add '%s/%s'", r->root, f->path);
-		ingest_count(r, f, r->import);
+/* As DVC with cache.type hardlink: the file of the work tree becomes the object. 1 done, 0 it must be copied. */
+int ingest_link(struct run *r, struct walk_file *f, int fd, struct err *e)
+{
+	struct walk_file was = *f;
+	struct stat st;
+	int rc = store_link_fd(r->in->store, fd, &f->id, e);
+
+	if (!rc)
+		r->hardlink = false;
+	if (rc <= 0)
+		return rc;
+	if (fstat(fd, &st))
+		return err_sys(e, "cannot stat '%s/%s'", r->root, f->path);
+	walk_file_stat(f, &st);
+	if (f->size != was.size || f->mtime_ns != was.mtime_ns) {
+		store_verify(r->in->store, &f->id, e);  /* written to between reading and linking: set aside */
+		err_release(e);
+		return ingest_changed(r, f->path, e);
 	}
+	return 1;
+}
+
+/*
+ * Most objects of an import are new, or most are there already; after a run of new ones the question costs more than
+ * the work it could spare, so it is left to the naming, which finds out in any case.
+ */
+#define STREAK 8
+
+static int store_small(struct run *r, struct walk_file *f, const struct md5_buf *b, int fd, unsigned *streak,
+		       struct err *e)
+{
+	bool was_there = false;
+	int rc = 0;
+
+	if (fd >= 0)
+		rc = ingest_link(r, f, fd, e);
+	if (rc)
+		return rc < 0 ? -1 : 0;
+	if (*streak < STREAK) {
+		rc = store_has(r->in->store, &f->id, NULL, e);
+		if (rc) {
+			*streak = 0;
+			return rc < 0 ? -1 : 0;
+		}
+	}
+	if (store_put_new(r->in->store, b->p, b->len, &f->id, &was_there, e))
+		return -1;
+	*streak = was_there ? 0 : *streak + 1;
 	return 0;
+}
+
+struct small {
+	struct md5_buf b[SMALL_BATCH];
+	int fd[SMALL_BATCH];
+	size_t n;
+	const uint32_t *list;           /* of the n files */
+};
+
+static int finish_small(struct run *r, struct small *x, unsigned *streak, struct err *e)
+{
+	int rc = 0;
+
+	md5_many(x->b, x->n);
+	for (size_t i = 0; i < x->n; i++) {
+		struct walk_file *f = &r->w->f[x->list[i]];
+
+		memcpy(f->id.md5, x->b[i].digest, 16);
+		f->id.is_dir = 0;
+		if (!rc && r->import)
+			rc = store_small(r, f, &x->b[i], x->fd[i], streak, e);
+		if (x->fd[i] >= 0)
+			close(x->fd[i]);
+		if (rc)
+			f->known = WALK_UNKNOWN;
+		else
+			ingest_count(r, f, r->import);
+		progress_add(r->in->progress, 1, f->size);
+	}
+	x->list += x->n;
+	x->n = 0;
+	return rc ? err_in(e, "cannot add to '%s'", store_dir(r->in->store)) : 0;
 }
 
 static int small(void *data, size_t from, size_t to, unsigned worker, struct err *e)
 {
 	struct run *r = data;
-	struct md5_buf b[SMALL_BATCH];
-	unsigned char *arena = r->arena[worker];
-	size_t used = 0, n = 0, first = from;
+	struct small x = { .n = 0, .list = r->list + from };
+	unsigned char *arena = r->desk[worker].arena;
+	size_t used = 0;
 
 	if (!arena)
-		arena = r->arena[worker] = xmalloc(ARENA);
+		arena = r->desk[worker].arena = xmalloc(ARENA);
 	for (size_t i = from; i < to; i++) {
 		struct walk_file *f = &r->w->f[r->list[i]];
 
 		if (used + SMALL_MAX + 1 > ARENA) {
-			if (finish_small(r, r->list + first, b, n, e))
+			if (finish_small(r, &x, &r->desk[worker].streak, e))
 				return -1;
-			first = i;
-			used = n = 0;
+			used = 0;
 		}
-		if (take_small(r, f, arena + used, &b[n].len, e))
+		if (take_small(r, f, arena + used, &x.b[x.n].len, &x.fd[x.n], e)) {
+			for (size_t j = 0; j < x.n; j++)
+				if (x.fd[j] >= 0)
+					close(x.fd[j]);
 			return -1;
-		b[n].p = arena + used;
-		used += (b[n++].len + 63) & ~(size_t)63;
+		}
+		x.b[x.n].p = arena + used;
+		used += (x.b[x.n++].len + 63) & ~(size_t)63;
 	}
-	return finish_small(r, r->list + first, b, n, e);
+	return finish_small(r, &x, &r->desk[worker].streak, e);
 }
 
 static int run_small(struct run *r, struct err *e)
 {
 	int rc;
 
-	r->arena = xcalloc(pool_size(r->in->pool), sizeof(*r->arena));
+	r->desk = xcalloc(pool_size(r->in->pool), sizeof(*r->desk));
 	rc = pool_for(r->in->pool, r->nsmall, SMALL_BATCH, small, r, e);
 	for (unsigned i = 0; i < pool_size(r->in->pool); i++)
-		free(r->arena[i]);
-	free(r->arena);
+		free(r->desk[i].arena);
+	free(r->desk);
 	return rc;
 }
 
@@ -350,10 +434,19 @@ static void remember_one(struct run *r)
 	state_put_stat(r->in->state, path_of(r, &path, ""), &st, &f->id);
 }
 
+/* How content enters the store (format notes 2.5): reflink, else the file itself for hardlink, else a copy. */
+static void choose_way(struct run *r)
+{
+	r->reflink = store_can_clone(r->in->store, r->rootfd, r->rootfd == AT_FDCWD ? r->root : ".");
+	r->hardlink = !r->reflink && r->in->ntypes && r->in->types[0] == LINK_HARDLINK;
+}
+
 static int read_all(struct run *r, struct err *e)
 {
 	if (pool_for(r->in->pool, r->w->n, ASK_BATCH, ask, r, e))
 		return -1;
+	if (r->import)
+		choose_way(r);
 	make_list(r);
 	return run_small(r, e) || ingest_streams(r, e) ? -1 : 0;
 }

@@ -25,7 +25,12 @@ struct run {
 	unsigned char *todo;            /* per file: it must be read */
 	uint32_t *list, *large;         /* indices of those */
 	size_t nsmall, nlarge;
-	unsigned char **arena;          /* per worker */
+	atomic_size_t next_large;
+	unsigned lanes;                 /* large files that one worker has open */
+	struct desk_small { unsigned char *arena; unsigned streak; } *desk;     /* per worker */
+	bool reflink;                   /* how content enters the store ... */
+	atomic_bool hardlink;           /* ... until a link is refused */
+
 	_Atomic uint64_t hashed, bytes_hashed, imported, bytes_imported;
 };
 
@@ -35,6 +40,8 @@ bool ingest_same(const struct walk_file *f, const struct stat *st);
 int  ingest_restat(struct run *r, struct walk_file *f, int fd, struct err *e);
 int  ingest_settled(struct run *r, struct walk_file *f, int fd, struct err *e);
 int  ingest_changed(struct run *r, const char *rel, struct err *e);
+bool ingest_may_link(const struct run *r, const struct walk_file *f);
+int  ingest_link(struct run *r, struct walk_file *f, int fd, struct err *e);
 void ingest_count(struct run *r, const struct walk_file *f, bool imported);
 /* stream.c: the large files of the list */
 int  ingest_streams(struct run *r, struct err *e);

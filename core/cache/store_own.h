@@ -21,8 +21,12 @@ struct store {
 	atomic_int tempfd;              /* -1 until something was written */
 	struct unsynced *unsynced;
 	atomic_bool wrote;
+	atomic_bool no_anon;            /* the file system has no O_TMPFILE */
+	atomic_bool by_proc;            /* a descriptor is linked through /proc: no privilege for the direct way */
 };
 
+#define STORE_OBJECT_MODE 0444
+#define STORE_TEMP_DIR "git-data.tmp"
 #define STORE_NAME_MAX OID_KEY_MAX      /* "aa/", 30 digits, ".dir", NUL */
 void store_name(char out[STORE_NAME_MAX], const struct oid *id);
 /* The directory of all objects, or -1 with ERR_NOTFOUND (errno ENOENT) while it does not exist. */
@@ -34,6 +38,19 @@ int  store_writing(struct store *s, struct err *e);
 /* Makes the directory "aa" of a name. */
 int  store_make_dir(struct store *s, const char *name, struct err *e);
 void store_sweep_temps(int tempfd);
-int  store_rename_in(struct store *s, int fromfd, const char *from, const struct oid *id, struct err *e);
+int  store_share_dir(int dirfd, const char *name);
+/*
+ * A file for content whose name is not known yet. Where the file system can, it has no name at all, so that whatever
+ * ends the process leaves nothing behind; else it is a temporary and tmp holds its name. tmp is "" otherwise.
+ */
+int  store_anon(struct store *s, int *out_fd, char tmp[32], struct err *e);
+/* Gives the complete file behind fd (from store_anon) the name of id, or drops it when the object is there already. */
+int  store_name_anon(struct store *s, const struct oid *id, int fd, const char *tmp, struct err *e);
+/* As store_put_bytes(), for a caller that has reason to think the object is not there: no question is asked first. */
+int  store_put_new(struct store *s, const void *p, size_t n, const struct oid *id, bool *was_there, struct err *e);
+/* True when files of the same file system as 'path' below dirfd can be cloned into the store. Asked once a command. */
+bool store_can_clone(struct store *s, int dirfd, const char *path);
+/* The inode behind fd becomes the object: 1 done (or the object is there already), 0 the two cannot be linked. */
+int  store_link_fd(struct store *s, int fd, const struct oid *id, struct err *e);
 
 #endif
