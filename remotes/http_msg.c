@@ -170,9 +170,7 @@ void http_take_etag(struct rop *op, const struct hresp *a)
 	size_t n;
 
 	if (v) {
-		if (!strncmp(v, "W/", 2))
-			v += 2;
-		n = strlen(v);
+		n = strlen(v);          /* a weak one stays as it is, "W/" and quotes included */
 		if (n >= 2 && v[0] == '"' && v[n - 1] == '"') {
 			v++;
 			n -= 2;

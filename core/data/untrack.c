@@ -7,6 +7,7 @@
 #include "core/base/notice.h"
 #include "core/base/own.h"
 #include "core/data/add_own.h"
+#include "core/data/copytree.h"
 #include "core/data/project.h"
 #include "core/data/track_own.h"
 #include "core/repo/repo.h"
@@ -18,30 +19,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* unprotect */
-
-static int copy_bytes(int in, int out)
-{
-	char buf[1 << 16];
-	ssize_t n;
-
-	if (!ioctl(out, FICLONE, in))
-		return 0;
-	while ((n = copy_file_range(in, NULL, out, NULL, 1u << 30, 0)) > 0)
-		;
-	if (!n)
-		return 0;
-	if (lseek(in, 0, SEEK_SET) < 0 || lseek(out, 0, SEEK_SET) < 0 || ftruncate(out, 0))
-		return -1;
-	while ((n = read(in, buf, sizeof(buf))) > 0)
-		if (fs_write_all(out, buf, (size_t)n))
-			return -1;
-	return n ? -1 : 0;
-}
 
 /* The copy takes the name by rename: whoever opens it sees the whole file. */
 static int copy_over(int dir, const char *name, const char *shown, struct err *e)

@@ -66,6 +66,8 @@ void index_free(struct index *x)
 
 void index_add(struct index *x, struct stage *s)
 {
+	if (!s->root && x->repo)
+		s->root = xstrdup(x->repo->root);
 	GROW(x->v, x->n, x->cap);
 	x->v[x->n++] = s;
 }

@@ -163,8 +163,11 @@ char *item_show(const struct item *i, const char *cwd_rel)
 {
 	autofree char *from = NULL, *to = NULL;
 
-	if (!i->path)
-		return xstrdup(i->def);
+	if (!i->path) {
+		char *abs = i->stage && i->stage->root && i->kind == DEP_PATH ? item_abs(i, i->stage->root) : NULL;
+
+		return abs ? abs : xstrdup(i->def);
+	}
 	if (!*cwd_rel)
 		return xstrdup(*i->path ? i->path : ".");
 	from = path_join("/", cwd_rel);
@@ -251,6 +254,7 @@ void stage_free(struct stage *s)
 	free(s->desc);
 	free(s->md5);
 	free(s->group);
+	free(s->root);
 	node_free(s->meta);
 	node_free(s->cmd);
 	node_free(s->locked_cmd);
@@ -309,6 +313,8 @@ static void item_localise(struct item *i, const char *root)
 
 void stage_localise(struct stage *s, const char *root)
 {
+	if (!s->root)
+		s->root = xstrdup(root);
 	for (size_t i = 0; i < s->ndeps; i++)
 		item_localise(s->deps[i], root);
 	for (size_t i = 0; i < s->nouts; i++)

@@ -88,6 +88,7 @@ struct stage {
 	char *group;            /* foreach/matrix: name before '@' */
 	struct node *raw;       /* definition as in dvc.yaml, borrowed details for writers; may be NULL */
 	int line;               /* where it is defined */
+	char *root;             /* absolute root of the repository, when known: to show what lies outside */
 };
 
 struct stage *stage_new(enum stage_kind kind, const char *file, const char *name);
@@ -103,7 +104,7 @@ bool stage_is_data_source(const struct stage *s);       /* no cmd */
 void meta_release(struct meta *m);
 void meta_copy(struct meta *to, const struct meta *from);
 void item_free(struct item *i);
-char *item_show(const struct item *i, const char *cwd_rel);             /* path as people see it; URL stays */
+char *item_show(const struct item *i, const char *cwd_rel);             /* as people see it; outside the root absolute */
 char *item_abs(const struct item *i, const char *root);                 /* where it lies on this machine; NULL for a URL */
 bool item_is_legacy(const struct item *i);              /* recorded as DVC 2.x did: the other cache layout */
 /* Both in the same tree (or neither): the same path, or 'b' lies below 'a'. */

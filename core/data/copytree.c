@@ -1,0 +1,97 @@
+#include "core/data/copytree.h"
+
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/own.h"
+#include "core/base/proc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEPTH_MAX 512
+
+int copy_bytes(int in, int out)
+{
+	char buf[1 << 16];
+	ssize_t n;
+
+	if (!ioctl(out, FICLONE, in))
+		return 0;
+	while ((n = copy_file_range(in, NULL, out, NULL, 1u << 30, 0)) > 0)
+		if (proc_cancelled())
+			return errno = EINTR, -1;
+	if (!n)
+		return 0;
+	if (lseek(in, 0, SEEK_SET) < 0 || lseek(out, 0, SEEK_SET) < 0 || ftruncate(out, 0))
+		return -1;
+	while ((n = read(in, buf, sizeof(buf))) > 0)
+		if (fs_write_all(out, buf, (size_t)n))
+			return -1;
+	return n ? -1 : 0;
+}
+
+static int copy_file(const char *from, const char *to, struct err *e)
+{
+	autoclose int in = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK), out = -1;
+	struct stat st;
+
+	if (in < 0 || fstat(in, &st))
+		return err_sys(e, "cannot open '%s'", from);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_UNSUPPORTED, "'%s' is no regular file", from);
+	out = open(to, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	if (out < 0)
+		return err_sys(e, "cannot create '%s'", to);
+	if (copy_bytes(in, out) || close(take_fd(out)))
+		return err_sys(e, "cannot copy '%s' to '%s'", from, to);
+	return 0;
+}
+
+static void own_closedir(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+static int copy_dir(const char *from, const char *to, int depth, struct err *e)
+{
+	__attribute__((cleanup(own_closedir))) DIR *d = opendir(from);
+	struct dirent *de;
+
+	if (!d)
+		return err_sys(e, "cannot read '%s'", from);
+	if (depth > DEPTH_MAX)
+		return err_set(e, ERR_UNSAFE, "'%s' is nested deeper than %d directories", from, DEPTH_MAX);
+	while ((de = readdir(d))) {
+		autofree char *src = NULL, *dst = NULL;
+		struct stat st;
+
+		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
+			continue;
+		src = path_join(from, de->d_name);
+		dst = path_join(to, de->d_name);
+		if (proc_check(e))
+			return -1;
+		if (stat(src, &st))
+			return err_sys(e, "cannot look at '%s'", src);
+		if (S_ISDIR(st.st_mode)) {
+			if (!fs_is_link(src) && copy_dir(src, dst, depth + 1, e))
+				return -1;
+		} else if (fs_mkdirs(to, 0777, e) || copy_file(src, dst, e)) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int copy_tree(const char *from, const char *to, struct err *e)
+{
+	if (!fs_is_dir(from))
+		return copy_file(from, to, e);
+	return fs_mkdirs(to, 0777, e) ? -1 : copy_dir(from, to, 0, e);
+}
