@@ -1,4 +1,5 @@
 #include "cmd/level.h"
+#include "cmd/remote_check.h"
 
 #include "core/base/node.h"
 #include "core/repo/configschema.h"
@@ -453,8 +454,20 @@ static const struct cmd remote_rename = {
 	.name = "rename", .run = rename_run, .args_size = sizeof(struct remote_args), .opts = level_only,
 	.pos = rename_pos, .summary = "Rename a DVC remote", .help = "Rename a DVC remote",
 };
+static int check_run(struct session *s, void *argp, struct err *e)
+{
+	return remote_check_run(s, ((struct remote_args *)argp)->name, e);
+}
+
+static const struct cmd remote_check = {
+	.name = "check", .run = check_run, .needs = NEED_REPO | FAIL_IS_1 | NO_SCM_NOTE,
+	.args_size = sizeof(struct remote_args), .pos = default_pos,
+	.summary = "Say whether a data remote works, and as whom.",
+	.help = "Connects and tries to ask, list, write, read and delete. What it writes it deletes again.",
+};
 static const struct cmd *const remote_subs[] = {
-	&remote_add, &remote_default, &remote_modify, &remote_list, &remote_remove, &remote_rename, NULL
+	&remote_add, &remote_default, &remote_modify, &remote_list, &remote_remove, &remote_rename,
+	&remote_check, NULL
 };
 
 const struct cmd cmd_remote = {

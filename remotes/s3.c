@@ -31,6 +31,7 @@ static int load_keys(struct s3 *s, struct err *e)
 	if (aws_keys_get(&s->keys, &s->setup, e))
 		return -1;
 	s->have_keys = true;
+	s->h.remote.identity = s->keys.source;
 	return 0;
 }
 

@@ -335,6 +335,7 @@ struct remote *wrap_retry(struct remote *inner)
 
 	w->remote = *inner;
 	w->remote.ops = &ops;
+	w->remote.inner = inner;
 	w->remote.name = xstrdup(inner->name);
 	w->remote.url = xstrdup(inner->url);
 	w->inner = inner;

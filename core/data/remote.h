@@ -80,6 +80,8 @@ struct remote {                         /* first member of every implementation 
 	char *url;                      /* for people: without secrets */
 	bool names_only;                /* caller's: list() need not know sizes and may give UINT64_MAX */
 	bool verify;                    /* re-hash downloads: always done; kept for DVC's option */
+	const char *identity;           /* whose credentials, once known: "the environment"; NULL otherwise */
+	struct remote *inner;           /* of a wrapper; else NULL */
 	/* Local directory remotes: absolute base, so that transfer may link instead of copying. NULL otherwise. */
 	const char *local_dir;
 };
