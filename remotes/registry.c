@@ -14,7 +14,7 @@
 #define REF_DEPTH 16
 
 static const struct remote_driver *const drivers[] = {
-	&local_driver, &ssh_driver, &s3_driver, &http_driver, &webdav_driver, &azure_driver,
+	&local_driver, &ssh_driver, &s3_driver, &http_driver, &webdav_driver, &azure_driver, &gs_driver,
 };
 
 /* What only Python's DVC can do; a clear word instead of a wrong guess. */

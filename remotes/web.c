@@ -113,6 +113,8 @@ enum rclass web_refused(struct web *w, struct hop *o, const struct hresp *a)
 
 	if (c == RC_OK)
 		c = RC_FATAL;
+	if (a->status == 423)           /* locked: by another of our own requests, as a rule */
+		c = RC_RETRY;
 	http_fail(o, a, c, NULL, NULL);
 	if (c == RC_AUTH)
 		err_hint(&o->op->err, w->auth.n || w->token_argv.n ? "the server refuses these credentials: see user, password, "
@@ -399,6 +401,23 @@ static int http_auth(struct web *w, const struct remote_conf *c, struct secrets 
 	return s->digest ? 0 : basic_header(w, s->user, s->password);
 }
 
+/* A blank or a letter outside ASCII in the configured path is encoded; what is encoded already stays. */
+static char *clean_path(const char *path, size_t n)
+{
+	autostr struct str out = STR_INIT;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)path[i];
+
+		if (c <= ' ' || c >= 0x7f || strchr("\"<>^`{|}", c))
+			str_addf(&out, "%%%02X", c);
+		else
+			str_addc(&out, (char)c);
+	}
+	return str_take(&out);
+}
+
 static int set_url(struct web *w, const struct remote_conf *c, const struct url *u, struct err *e)
 {
 	const char *scheme = u->scheme && str_ends(u->scheme, "s") ? "https" : "http";
@@ -409,7 +428,7 @@ static int set_url(struct web *w, const struct remote_conf *c, const struct url 
 	while (n && u->path[n - 1] == '/')
 		n--;
 	w->origin = xasprintf("%s://%s%s%s", scheme, u->host, u->port && *u->port ? ":" : "", u->port ? u->port : "");
-	w->path = xstrndup(u->path ? u->path : "", n);
+	w->path = clean_path(u->path ? u->path : "", n);
 	w->query = u->query && *u->query ? xasprintf("?%s", u->query) : xstrdup("");
 	snprintf(w->upload, sizeof(w->upload), "%s", rconf_get(c, "method") ? rconf_get(c, "method") : "POST");
 	if (strcmp(w->upload, "PUT") != 0 && strcmp(w->upload, "POST") != 0)

@@ -158,7 +158,8 @@ static enum rclass classify_put(struct web *w, struct hop *o, const struct hresp
 	struct web_op *s = web_op(o);
 	bool missing = a->status == 404 || a->status == 409;
 
-	if (missing && !s->asked_parents && s->ndirs) {
+	/* 500: nginx without create_full_put_path. */
+	if ((missing || a->status == 500) && !s->asked_parents && s->ndirs) {
 		w->parents_first = true;
 		s->asked_parents = true;
 		s->at = 0;
