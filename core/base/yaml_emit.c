@@ -170,7 +170,7 @@ static void emit_scalar(struct emitter *m, const struct node *n, const struct ar
 {
 	struct yaml_out *o = &m->out;
 	autostr struct str other = STR_INIT;
-	const char *text = n->text, *head = n->rt ? n->rt->head : NULL;
+	const char *text = n->text, *head = n->rt && !o->sequence ? n->rt->head : NULL;
 	size_t len = n->len;
 	struct yaml_shape shape;
 	struct ycomment moved;
@@ -181,6 +181,10 @@ static void emit_scalar(struct emitter *m, const struct node *n, const struct ar
 		scalar_text(&other, n, o->root);
 		text = str_cstr(&other);
 		len = other.len;
+	}
+	if (block_style(n) == '>' && n->rt->shown) {
+		text = n->rt->shown;
+		len = strlen(text);
 	}
 	yaml_out_load(o, text, len);
 	yaml_out_shape(o, &shape);
@@ -349,11 +353,15 @@ static struct around around_value(const struct node *v, const struct ynote *t, b
 	return (struct around){ true, c.post ? c.post : t->post, c.pre ? c.pre : t->pre, NULL };
 }
 
+static const struct ynote *note_of_item(const struct node *seq, size_t i)
+{
+	return seq->rt && i < seq->rt->nitem && !seq->rt->item_lost ? &seq->rt->item[i] : &no_note;
+}
+
 static void flow_seq(struct emitter *m, const struct node *n, const struct around *c)
 {
 	for (size_t i = 0; i < n->n; i++) {
-		const struct ynote *t = n->rt && i < n->rt->nitem ? &n->rt->item[i] : &no_note;
-		struct around ic = around_value(n->v[i], t, true);
+		struct around ic = around_value(n->v[i], note_of_item(n, i), true);
 
 		flow_next(m, !i);
 		context(m, true, false, false);
@@ -424,8 +432,7 @@ static void block_seq(struct emitter *m, const struct node *n, const struct arou
 	struct yaml_out *o = &m->out;
 
 	for (size_t i = 0; i < n->n; i++) {
-		const struct ynote *t = n->rt && i < n->rt->nitem ? &n->rt->item[i] : &no_note;
-		struct around ic = around_value(n->v[i], t, true);
+		struct around ic = around_value(n->v[i], note_of_item(n, i), true);
 		bool stay;
 
 		if (!alias_name(m, n->v[i]))
@@ -438,7 +445,8 @@ static void block_seq(struct emitter *m, const struct node *n, const struct arou
 		context(m, true, false, false);
 		emit(m, n->v[i], &ic);
 	}
-	write_pre(m, c->end, false);
+	if (!n->rt || !n->rt->item_lost)
+		write_pre(m, c->end, false);
 	shallower(m);
 	o->no_newline = false;
 }
@@ -520,7 +528,8 @@ static bool is_flow(const struct emitter *m, const struct node *n)
 static void emit_seq(struct emitter *m, const struct node *n, struct around *c)
 {
 	struct yaml_out *o = &m->out;
-	bool indention = o->indention, marked = n->rt && n->rt->flow == 1, forced = false, flow = is_flow(m, n);
+	bool indention = o->indention, marked = !n->n || (n->rt && n->rt->flow == 1), forced = false;
+	bool flow = is_flow(m, n);
 	int column = o->column;
 
 	if (c->any) {
@@ -557,7 +566,7 @@ static void emit_seq(struct emitter *m, const struct node *n, struct around *c)
 static void emit_map(struct emitter *m, const struct node *n, struct around *c)
 {
 	struct yaml_out *o = &m->out;
-	bool marked = n->rt && n->rt->flow == 1, forced = false;
+	bool marked = !n->n || (n->rt && n->rt->flow == 1), forced = false;
 
 	if (!marked && c->any)
 		write_post(m, c);

@@ -50,6 +50,27 @@ void ylist_drop(struct ylist *l)
 	free(l);
 }
 
+struct ylist *ylist_copy(const struct ylist *l)
+{
+	struct ylist *c;
+
+	if (!l)
+		return NULL;
+	c = ylist_new();
+	for (size_t i = 0; i < l->n; i++)
+		ylist_add(c, ycomment_ref(l->v[i]));
+	return c;
+}
+
+void ycarry_release(struct ycarry *c)
+{
+	ycomment_drop(c->post);
+	ycomment_drop(c->fifth);
+	ylist_drop(c->pre);
+	ylist_drop(c->end);
+	*c = (struct ycarry){ 0 };
+}
+
 void ynote_release(struct ynote *n)
 {
 	ycomment_drop(n->post);

@@ -32,6 +32,12 @@ struct ylist {
 	struct ycomment **v;
 	size_t n, cap;
 };
+/* What a token or a value carries while a text is read: ruamel.yaml's list of 2, 3 or 5 places. */
+struct ycarry {
+	bool set, five;         /* five: the list has five places, so that nothing finds a third */
+	struct ycomment *post, *fifth;
+	struct ylist *pre, *end;
+};
 /* The four places of ruamel.yaml's lists: behind, before, behind the value, before the value. */
 struct ynote {
 	bool set;
@@ -50,6 +56,7 @@ struct yaml_rt {
 	struct ynote note;      /* of a mapping's key */
 	struct ynote *item;     /* of a sequence's items */
 	size_t nitem;
+	bool item_lost;         /* one of them stood behind '|': ruamel.yaml then writes none */
 	struct node *merge;     /* the value of '<<' */
 	size_t merge_pos;
 };
@@ -64,6 +71,29 @@ void ycomment_drop(struct ycomment *c);
 struct ylist *ylist_new(void);
 void ylist_add(struct ylist *l, struct ycomment *c);    /* takes the reference */
 void ylist_drop(struct ylist *l);
+struct ylist *ylist_copy(const struct ylist *l);        /* the same comments; NULL gives NULL */
 void ynote_release(struct ynote *n);
+void ycarry_release(struct ycarry *c);
+
+/* Where in the text the reader stands. Columns count code points. */
+struct ycursor {
+	const char *p, *end;
+	size_t index;           /* code points from the start */
+	int line, col;
+};
+void ycursor_step(struct ycursor *c);
+void ycursor_to(struct ycursor *c, size_t index);
+/* The next comment before code point 'to', or NULL when only white space is left. */
+struct ycomment *ycursor_comment(struct ycursor *c, size_t to);
+/* From '|' or '>' to behind the scalar. */
+struct yblock {
+	char *head;             /* the comment on the first line, with the blanks before it */
+	char *folds;            /* '>': the text with \a where it was folded */
+	struct ycomment *trail; /* blank lines and comments behind it */
+	int end_line;
+};
+void ycursor_block(struct ycursor *c, int parent_indent, struct yblock *out);
+/* The text an unchanged number or timestamp is written back with; NULL: the value's own. */
+char *yaml_number_shown(const char *s, size_t n, const struct node *value, bool v11);
 
 #endif
