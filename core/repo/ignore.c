@@ -440,7 +440,7 @@ size_t ignore_hits(struct ignore *g, const char *rel, bool is_dir, struct ignore
 		if (dir && source_is_repo(g, at.buf)) {
 			struct igdir *self = dir_get(g, at.buf);
 
-			*out = (struct ignore_hit){ NULL, 0, self->name, false };
+			*out = (struct ignore_hit){ NULL, -1, self->name, false };
 			return 1;
 		}
 		r = dir_decide(g, d, at.buf, dir);

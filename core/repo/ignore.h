@@ -31,7 +31,7 @@ void ignore_close(struct ignore *g);
 /* rel is root-relative. Looks at every parent too. */
 bool ignore_is(struct ignore *g, const char *rel, bool is_dir);
 /* For check-ignore: the pattern that decides, as DVC reports it. Built-in rules have no file; a nested repository has
- * line 0 and its words in file. Returns 0 or 1; texts are borrowed until the next question. */
+ * line -1. Returns 0 or 1; texts are borrowed until the next question. */
 struct ignore_hit { const char *file; int line; const char *pattern; bool negated; };
 size_t ignore_hits(struct ignore *g, const char *rel, bool is_dir, struct ignore_hit *out);
 /* The same rules over files that are not in the work tree. read gives false when 'rel' is absent. */
