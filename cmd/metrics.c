@@ -133,19 +133,17 @@ static void show_table(const struct node *result, bool with_rev, int precision, 
 	rows_release(&rows, cols);
 }
 
-/* The list of revisions that could not be read whole. */
+/* The list of revisions that could not be read whole: all of them, or these in this order. */
 static void tell_errors(const struct node *result, const char *const *only, size_t n)
 {
 	autostr struct str revs = STR_INIT;
-	size_t count = 0;
+	size_t count = 0, all = only ? n : result->n;
 
-	for (size_t r = 0; r < result->n; r++) {
-		bool wanted = !n;
+	for (size_t i = 0; i < all; i++) {
+		const char *rev = only ? only[i] : result->k[i]->text;
 
-		for (size_t i = 0; i < n; i++)
-			wanted |= !strcmp(only[i], result->k[r]->text);
-		if (wanted && values_has_error(result->v[r]))
-			str_addf(&revs, "%s%s", count++ ? ", " : "", result->k[r]->text);
+		if (values_has_error(node_get(result, rev)))
+			str_addf(&revs, "%s%s", count++ ? ", " : "", rev);
 	}
 	if (count)
 		ui_note("DVC failed to load some metrics for following revisions: '%s'.", str_cstr(&revs));
@@ -338,7 +336,7 @@ static const struct cmd params_diff_cmd = {
 	.summary = "Show changes in params between commits in the DVC repository, or between a commit and the workspace.",
 	.help = "Show changes in params between commits in the DVC repository, or between a commit and the workspace.",
 };
-static const struct cmd *const metrics_subs[] = { &metrics_diff_cmd, &show_cmd, NULL };
+static const struct cmd *const metrics_subs[] = { &show_cmd, &metrics_diff_cmd, NULL };
 static const struct cmd *const params_subs[] = { &params_diff_cmd, NULL };
 
 const struct cmd cmd_metrics = {

@@ -221,8 +221,11 @@ static struct node *parse_values(enum values_kind kind, const char *path, const 
 
 	if (params_parse(&doc, path, str_cstr(text), text->len, &why)) {
 		autofree char *fmt = xasprintf("unable to read: '%%s', %s", params_corrupted(path));
+		autofree char *abs = xasprintf("/%s", path);
+		autofree char *cwd = path_abs(".");
+		autofree char *shown = path_rel(abs, cwd);     /* as DVC shows it: from its own root */
 
-		return error_node(corrupted_type(path), fmt, path);
+		return error_node(corrupted_type(path), fmt, shown);
 	}
 	if (kind == VALUES_METRICS) {
 		v = extract(doc);
@@ -469,7 +472,7 @@ int values_show(struct project *p, const struct values_opts *o, struct node **ou
 		autofree char *branch = active_branch(p->repo);
 		const struct node *b = branch ? node_get(all, branch) : NULL, *w = node_get(all, "workspace");
 
-		if (b && w && node_equal(b, w))
+		if (b && w && !values_has_error(w) && node_equal(b, w))
 			node_del(all, "workspace");
 	}
 	*out = take(all);
@@ -556,6 +559,8 @@ static struct node *subtract(const struct node *a, const struct node *b)
 
 	if (a->kind == NODE_FLOAT || b->kind == NODE_FLOAT)
 		return node_float(as_double(a) - as_double(b));
+	if (node_equal(a, b))
+		return node_int(0);
 	x = a->kind == NODE_BOOL ? a->b : a->i;
 	y = b->kind == NODE_BOOL ? b->b : b->i;
 	if ((a->kind == NODE_INT && !a->fits) || (b->kind == NODE_INT && !b->fits) || __builtin_sub_overflow(x, y, &d))
