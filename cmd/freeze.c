@@ -27,7 +27,7 @@ static int set_one(struct session *s, const char *target, bool frozen, struct er
 	if (!st)
 		return err_set(e, ERR_NOTFOUND, "Stage '%s' not found", target);
 	st->frozen = frozen;
-	rc = st->kind == STAGE_SINGLE ? pointer_save(s->repo, st, e) : dvcyaml_add_stage(s->repo, st, e);
+	rc = st->kind == STAGE_SINGLE ? pointer_save(s->repo, st, e) : dvcyaml_put_stage(s->repo, st, false, e);
 	project_index_drop(s->project);
 	return rc;
 }

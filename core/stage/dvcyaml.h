@@ -29,8 +29,8 @@ void dvcyaml_top_release(struct dvcyaml_top *t);
 
 /* Takes the stage out of its dvc.yaml and dvc.lock; refuses a parametrised one with DVC's words. */
 int  dvcyaml_remove_stage(struct repo *r, const struct stage *s, struct err *e);
-/* Adds the stage, or makes the entry of that name equal to it; says so as DVC does. Creates the file. */
-int  dvcyaml_add_stage(struct repo *r, const struct stage *s, struct err *e);
+/* Adds the stage, or makes the entry of that name equal to it; says so as DVC does unless quiet. Creates the file. */
+int  dvcyaml_put_stage(struct repo *r, const struct stage *s, bool quiet, struct err *e);
 /* Appends one dependency per params file of a 'params' list (names, and maps file -> names). */
 int  dvcyaml_add_params(struct stage *s, const struct node *list, struct err *e);
 /* The canonical map of a stage as 'stage add' writes it. */

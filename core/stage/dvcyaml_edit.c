@@ -204,7 +204,7 @@ static int write_doc(struct repo *r, const char *path, const struct node *doc, s
 	return 0;
 }
 
-int dvcyaml_add_stage(struct repo *r, const struct stage *s, struct err *e)
+int dvcyaml_put_stage(struct repo *r, const struct stage *s, bool quiet, struct err *e)
 {
 	autofree char *path = repo_abs(r, s->file);
 	autofree char *show = repo_show(r, s->file);
@@ -217,7 +217,7 @@ int dvcyaml_add_stage(struct repo *r, const struct stage *s, struct err *e)
 		return refuse_parametrized(r, s, "dump", e);
 	if (read_keep(&doc, path, &exists, e))
 		return -1;
-	if (!doc->n)
+	if (!doc->n && !quiet)
 		notice(NOTICE_INFO, "Creating '%s'", show);
 	stages = node_get(doc, "stages");
 	if (!node_is(stages, NODE_MAP)) {
@@ -226,7 +226,8 @@ int dvcyaml_add_stage(struct repo *r, const struct stage *s, struct err *e)
 	}
 	entry = dvcyaml_stage_node(s);
 	old = node_get(stages, s->name);
-	notice(NOTICE_INFO, "%s stage '%s' in '%s'", old ? "Modifying" : "Adding", s->name, show);
+	if (!quiet)
+		notice(NOTICE_INFO, "%s stage '%s' in '%s'", old ? "Modifying" : "Adding", s->name, show);
 	if (node_is(old, NODE_MAP))
 		yaml_apply(old, entry);
 	else
