@@ -210,21 +210,24 @@ if __name__ == "__main__":
     else:
         tool = os.environ.get("GIT_DATA") or str(HERE.parent.parent / "build/release/git-data")
         only = args[0] if args else "."
-        bad = total = 0
-        for f in FILES:
-            gold = json.loads(golden_path(f).read_text())
-            for s in load(f):
-                if not re.search(only, s.name):
-                    continue
-                total += 1
-                try:
-                    d = differences(s, gold[s.name], run(s, tool))
-                except subprocess.CalledProcessError as exc:
-                    d = [f"setting up fails: {exc}"]
-                except subprocess.TimeoutExpired as exc:
-                    d = [f"hangs: {exc}"]
+        todo = [(s, json.loads(golden_path(f).read_text())[s.name]) for f in FILES for s in load(f)
+                if re.search(only, s.name)]
+
+        def judge(pair):
+            sc, gold = pair
+            try:
+                return sc, differences(sc, gold, run(sc, tool, timeout=30))
+            except subprocess.CalledProcessError as exc:
+                return sc, [f"setting up fails: {exc}"]
+            except subprocess.TimeoutExpired as exc:
+                return sc, [f"hangs: {exc}"]
+
+        from concurrent.futures import ThreadPoolExecutor
+        bad = 0
+        with ThreadPoolExecutor(3) as ex:
+            for sc, d in ex.map(judge, todo):
                 if d:
                     bad += 1
-                    print(f"=== {s.name} ({s.where})")
+                    print(f"=== {sc.name} ({sc.where})")
                     print("\n".join(d))
-        print(f"{total - bad} of {total} agree")
+        print(f"{len(todo) - bad} of {len(todo)} agree")
