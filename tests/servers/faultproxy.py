@@ -74,6 +74,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         self.end_headers()
         if self.command != "HEAD":
+            self.server.owner.sent += len(body)
             self.wfile.write(body)
 
     def _forward(self, body):
@@ -109,6 +110,7 @@ class Handler(BaseHTTPRequestHandler):
             self.rfile.read(min(size, fault.arg.get("after", 0)))
             return self._drop()
         body = self.rfile.read(size) if size else b""
+        owner.received += len(body)
         if do == "status":
             head = [("Retry-After", str(fault.arg["retry_after"]))] if "retry_after" in fault.arg else []
             code = fault.arg.get("code", "SlowDown")
@@ -167,6 +169,7 @@ class FaultProxy:
         self.backend = (host, port)
         self.faults, self.seen, self.lock = [], [], threading.Lock()
         self.latency = 0.0
+        self.sent = self.received = 0   # bytes of bodies: answers, requests
         self.random = random.Random(seed)
 
     def fault(self, do, **kw):
