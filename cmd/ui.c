@@ -215,14 +215,37 @@ void ui_json(const struct node *n)
 	put(stdout, s.buf, s.len);
 }
 
+/* The question as DVC's console shows it: broken at blanks so that no line passes 80 columns, the blank kept. */
+static void ask(const char *question)
+{
+	autostr struct str out = STR_INIT;
+	size_t col = 0;
+
+	while (*question) {
+		size_t word = strcspn(question, " \n"), gap = strspn(question + word, " ");
+
+		if (col && col + word > 80) {
+			str_addc(&out, '\n');
+			col = 0;
+		}
+		str_add(&out, question, word + gap);
+		col += word + gap;
+		question += word + gap;
+		if (*question == '\n') {
+			str_addc(&out, *question++);
+			col = 0;
+		}
+	}
+	put_text(stdout, ui.tty_out, str_cstr(&out), out.len);
+}
+
 bool ui_confirm(const char *question)
 {
+	autofree char *text = xasprintf("%s [y/n]: ", question);
 	char line[64];
 
-	if (!ui.tty_out)
-		return false;
 	for (;;) {
-		fprintf(stdout, "%s [y/n]: ", question);
+		ask(text);
 		fflush(stdout);
 		if (!fgets(line, sizeof(line), stdin))
 			return false;
@@ -231,7 +254,7 @@ bool ui_confirm(const char *question)
 			return true;
 		if (!strcasecmp(line, "n") || !strcasecmp(line, "no"))
 			return false;
-		fprintf(stdout, "Your response must be one of: ['yes', 'no']. Please try again.\n");
+		ui_info("Your response must be one of: ['yes', 'no', 'y', 'n']. Please try again.");
 	}
 }
 

@@ -23,7 +23,7 @@ void ui_warn(const char *fmt, ...) PRINTF(1, 2);        /* "WARNING: ..." on std
 void ui_error(const char *fmt, ...) PRINTF(1, 2);       /* "ERROR: ..." on stderr */
 void ui_err(const struct err *e);                       /* the same with its hint */
 void ui_json(const struct node *n);                     /* one line as DVC prints it; indented on a terminal */
-bool ui_confirm(const char *question);                  /* false when stdin is no terminal */
+bool ui_confirm(const char *question);                  /* asks on stdout; false at the end of stdin */
 bool ui_is_tty(void);                                   /* stdout */
 /* Rows of cells, columns padded by two blanks as DVC's plain tables; cells == NULL ends a row list. */
 void ui_table(const char *const *head, size_t cols, char ***rows, size_t n, bool markdown);
