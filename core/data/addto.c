@@ -12,7 +12,9 @@
 #include "core/data/checkout.h"
 #include "core/data/links.h"
 #include "core/data/project.h"
+#include "core/data/source.h"
 #include "core/data/track_own.h"
+#include "core/data/upload.h"
 #include "core/repo/repo.h"
 #include "core/stage/pointer.h"
 
@@ -53,15 +55,55 @@ int transfer_to_cache(struct project *p, const char *source, struct item *out, s
 	return 0;
 }
 
+static int send_to_remote(struct project *p, const char *source, struct item *out, const struct add_opts *o, struct err *e)
+{
+	struct source *s;
+	int rc;
+
+	if (source_open(&s, p->repo->config, source, NULL, NULL, o->jobs, e))
+		return -1;
+	rc = source_look(s, e);
+	if (!rc && !s->present)
+		rc = err_set(e, ERR_NOTFOUND, "[Errno 2] No such file or directory: '%s'", s->abs ? s->abs : s->url);
+	if (!rc)
+		rc = upload_source(p, s, o->remote, o->jobs, out, e);
+	source_close(s);
+	return rc ? rc : pointer_save(p->repo, out->stage, e);
+}
+
+/* What a server has passes through a temporary of ours. */
+static int url_to_cache(struct project *p, const char *url, struct item *out, unsigned jobs, struct err *e)
+{
+	autoerr struct err none = ERR_INIT;
+	autofree char *tmp = NULL;
+	struct source *s;
+	char name[32];
+	int rc;
+
+	if (source_open(&s, p->repo->config, url, NULL, NULL, jobs, e))
+		return -1;
+	fs_temp_name(name);
+	tmp = path_join(p->repo->tmp_dir, name);
+	rc = repo_tmp(p->repo, e) || source_fetch(s, tmp, p->repo->tmp_dir, e) ? -1 : 0;
+	source_close(s);
+	if (!rc)
+		rc = transfer_to_cache(p, tmp, out, e);
+	fs_rm_tree(tmp, &none);
+	return rc;
+}
+
 int transfer_add(struct project *p, const char *source, struct item *out, const struct add_opts *o, struct err *e)
 {
 	struct checkout_result r = { 0 };
 	struct checkout_opts co = { .force = o->force };
 	int rc;
 
-	if (o->to_remote || path_is_url(source))
-		return err_set(e, ERR_UNSUPPORTED, "'%s': only local paths can be added so far", source);
-	if (transfer_to_cache(p, source, out, e) || track_check_git(p, out, e))
+	if (o->to_remote)
+		return send_to_remote(p, source, out, o, e);
+	if (track_check_git(p, out, e))
+		return -1;
+	rc = path_is_url(source) ? url_to_cache(p, source, out, o->jobs, e) : transfer_to_cache(p, source, out, e);
+	if (rc)
 		return -1;
 	rc = checkout_out(p, out, NULL, &co, &r, e);
 	checkout_result_release(&r);

@@ -12,6 +12,7 @@
 #include "core/data/remote.h"
 #include "core/data/track_own.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -375,6 +376,54 @@ int source_fetch(struct source *s, const char *to, const char *tmp_dir, struct e
 	}
 	err_sys(e, "cannot put '%s' in place", to);
 undo:
+	fs_rm_tree(tmp, &none);
+	return -1;
+}
+
+static void own_closedir(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+int merge_over(const char *from, const char *to, struct err *e)
+{
+	__attribute__((cleanup(own_closedir))) DIR *d = NULL;
+	struct dirent *de;
+
+	if (fs_is_dir(from) != fs_is_dir(to) || fs_is_link(to) || !fs_is_dir(from)) {
+		if (fs_is_dir(to) && !fs_is_link(to) && fs_rm_tree(to, e))
+			return -1;
+		return rename(from, to) ? err_sys(e, "cannot put '%s' in place", to) : 0;
+	}
+	d = opendir(from);
+	if (!d)
+		return err_sys(e, "cannot read '%s'", from);
+	while ((de = readdir(d))) {
+		autofree char *a = NULL, *b = NULL;
+
+		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
+			continue;
+		a = path_join(from, de->d_name);
+		b = path_join(to, de->d_name);
+		if (merge_over(a, b, e))
+			return -1;
+	}
+	return rmdir(from) ? err_sys(e, "cannot remove '%s'", from) : 0;
+}
+
+int source_fetch_over(struct source *s, const char *to, struct err *e)
+{
+	autofree char *dir = path_dir(to), *tmp = NULL;
+	autoerr struct err none = ERR_INIT;
+	char name[32];
+
+	if (!fs_exists(to))
+		return source_fetch(s, to, NULL, e);
+	fs_temp_name(name);
+	tmp = path_join(dir, name);
+	if (!source_fetch(s, tmp, NULL, e) && !merge_over(tmp, to, e))
+		return 0;
 	fs_rm_tree(tmp, &none);
 	return -1;
 }

@@ -39,5 +39,9 @@ int  source_look(struct source *s, struct err *e);      /* fills present, is_dir
 int  source_hash(struct project *p, struct source *s, struct hashinfo *h, struct meta *m, struct err *e);
 /* Copies all to 'to' (absolute, must not exist), through a temporary in 'tmp_dir' or, when NULL, beside it. */
 int  source_fetch(struct source *s, const char *to, const char *tmp_dir, struct err *e);
+/* The same where something may be already: a file is replaced, directories are merged (DVC's download). */
+int  source_fetch_over(struct source *s, const char *to, struct err *e);
+/* Moves 'from' over 'to' file by file in that way. */
+int  merge_over(const char *from, const char *to, struct err *e);
 
 #endif

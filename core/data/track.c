@@ -150,7 +150,7 @@ static int content_walk(struct project *p, const char *abs, const char *rel, str
 		return err_sys(e, "cannot look at '%s'", abs);
 	}
 	c->is_dir = S_ISDIR(c->st.st_mode);
-	if (c->is_dir && strcmp(abs, p->repo->root) && fs_is_dir(nested))
+	if (c->is_dir && rel && strcmp(abs, p->repo->root) && fs_is_dir(nested))
 		return 0;               /* a repository of its own: DVC sees nothing in it */
 	if (c->is_dir && rel && repo_ignore(p->repo, &s.rules, e))
 		return -1;

@@ -1,0 +1,543 @@
+#include "core/data/erepo.h"
+
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/map.h"
+#include "core/base/node.h"
+#include "core/base/own.h"
+#include "core/cache/ingest.h"
+#include "core/cache/store.h"
+#include "core/cache/tree.h"
+#include "core/data/clone.h"
+#include "core/data/copytree.h"
+#include "core/data/dindex.h"
+#include "core/data/project.h"
+#include "core/data/remote.h"
+#include "core/data/transfer.h"
+#include "core/repo/config.h"
+#include "core/repo/gitrepo.h"
+#include "core/repo/ignore.h"
+#include "core/repo/repo.h"
+#include "core/stage/index.h"
+#include "core/stage/stage.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+struct erepo {
+	char *url, *root, sha[41];
+	bool direct;                    /* the user's own directory, as it is */
+	struct repo *repo;              /* of root; NULL: no DVC repository there */
+	struct repo *origin;            /* the directory a clone was made of, for its settings and cache; or NULL */
+	struct project *p, *origin_p;
+	struct project *tmp;            /* temporary cache */
+	char *tmp_dir;
+	struct erepo_opts o;
+	char *remote;
+	struct node *config, *remote_config;
+};
+
+static struct repo *settings(const struct erepo *r)
+{
+	return r->origin ? r->origin : r->repo;
+}
+
+void erepo_close(struct erepo *r)
+{
+	autoerr struct err none = ERR_INIT;
+
+	if (!r)
+		return;
+	project_free(r->tmp);
+	project_free(r->p);
+	project_free(r->origin_p);
+	repo_close(r->repo);
+	repo_close(r->origin);
+	if (r->tmp_dir)
+		fs_rm_tree(r->tmp_dir, &none);
+	free(r->tmp_dir);
+	free(r->url);
+	free(r->root);
+	free(r->remote);
+	node_free(r->config);
+	node_free(r->remote_config);
+	free(r);
+}
+
+const char *erepo_rev(const struct erepo *r)
+{
+	return r->sha;
+}
+
+/* Opening */
+
+static int try_repo(struct repo **out, const char *dir, struct err *e)
+{
+	autoerr struct err why = ERR_INIT;
+	autofree char *abs = path_abs(dir);
+
+	if (!repo_open(out, abs, &why)) {
+		if (!strcmp((*out)->root, abs))
+			return 0;
+		repo_close(*out);       /* a plain directory inside some repository */
+		*out = NULL;
+		return 0;
+	}
+	if (why.code == ERR_NOREPO)
+		return 0;
+	err_move(e, &why);
+	return -1;
+}
+
+static int read_head(struct erepo *r, struct err *e)
+{
+	autofree char *scm = git_find_root(r->root);
+	struct gitrepo *g = NULL;
+	int rc;
+
+	if (!scm)
+		return err_set(e, ERR_FAIL, "SCM error: Failed to clone repo '%s': No git repository was found at %s", r->url,
+			       r->url);
+	if (gitrepo_open(&g, scm, e))
+		return -1;
+	rc = gitrepo_resolve(g, "HEAD", r->sha, e);
+	gitrepo_close(g);
+	return rc;
+}
+
+static int open_clone(struct erepo *r, const char *url, const char *rev, struct err *e)
+{
+	autofree char *where = fs_exists(url) ? path_abs(url) : xstrdup(url);
+
+	if (clone_get(where, rev, &r->root, e))
+		return -1;
+	return try_repo(&r->repo, r->root, e);
+}
+
+static int open_any(struct erepo *r, const char *url, struct err *e)
+{
+	if (fs_is_dir(url) && try_repo(&r->origin, url, e))
+		return -1;
+	if (r->origin && !r->o.rev) {
+		r->direct = true;
+		r->repo = take(r->origin);
+		r->root = xstrdup(r->repo->root);
+	} else if (open_clone(r, url, r->o.rev, e)) {
+		return -1;
+	}
+	if (r->repo)
+		r->p = project_new(r->repo);
+	if (r->origin)
+		r->origin_p = project_new(r->origin);
+	return read_head(r, e);
+}
+
+int erepo_open(struct erepo **out, const char *url, const struct erepo_opts *o, struct err *e)
+{
+	struct erepo *r = xcalloc(1, sizeof(*r));
+
+	r->url = xstrdup(url);
+	r->o = *o;
+	r->remote = xstrdup(o->remote);
+	r->config = o->config ? node_copy(o->config) : NULL;
+	r->remote_config = o->remote_config ? node_copy(o->remote_config) : NULL;
+	if (open_any(r, url, e)) {
+		erepo_close(r);
+		return -1;
+	}
+	*out = r;
+	return 0;
+}
+
+struct project *erepo_project(struct erepo *r)
+{
+	const char *base = getenv("TMPDIR");
+	autofree char *dir = NULL;
+	struct store_conf c = { 0 };
+	autoerr struct err none = ERR_INIT;
+
+	if (r->tmp)
+		return r->tmp;
+	dir = xasprintf("%s/git-data-XXXXXX", base && *base ? base : "/tmp");
+	if (!settings(r) || !mkdtemp(dir))
+		return NULL;
+	r->tmp_dir = take(dir);
+	r->tmp = project_new(settings(r));
+	c.dir = r->tmp_dir;
+	if (store_open(&r->tmp->cache_, &c, &none))
+		return NULL;
+	c.legacy = true;
+	return store_open(&r->tmp->legacy_, &c, &none) ? NULL : r->tmp;
+}
+
+/* Where its objects are: its own cache, then its remote. */
+
+static struct project *cache_owner(struct erepo *r)
+{
+	return r->direct ? r->p : r->origin_p;
+}
+
+/* Options of one remote out of an import's settings; the url among them. */
+static const char *inline_remote(const struct node *config, const char *name, struct map *over)
+{
+	const struct node *core = node_get(config, "core"), *all = node_get(config, "remote"), *one;
+
+	if (!name)
+		name = node_get_str(core, "remote");
+	one = name ? node_get(all, name) : NULL;
+	for (size_t i = 0; node_is(one, NODE_MAP) && i < one->n; i++)
+		if (node_is(one->k[i], NODE_STR) && node_is(one->v[i], NODE_STR))
+			map_put(over, one->k[i]->text, one->v[i]->text);
+	return node_get_str(one, "url");
+}
+
+static int open_remote(struct erepo *r, struct remote **out, struct err *e)
+{
+	const struct repo *s = settings(r);
+	const char *name = r->remote ? r->remote : s ? config_get(s->config, "core", "remote") : NULL;
+	autofree char *ref = NULL;
+	struct map over = MAP_INIT;
+	const char *url;
+	int rc;
+
+	url = node_is(r->config, NODE_MAP) ? inline_remote(r->config, r->remote, &over) : NULL;
+	for (size_t i = 0; node_is(r->remote_config, NODE_MAP) && i < r->remote_config->n; i++)
+		if (node_is(r->remote_config->v[i], NODE_STR))
+			map_put(&over, r->remote_config->k[i]->text, r->remote_config->v[i]->text);
+	if (!url)
+		url = map_get(&over, "url");
+	if (!url && name)
+		url = ref = xasprintf("remote://%s", name);
+	if (!url || !s)
+		rc = err_set(e, ERR_CONFIG, "No DVC remote is specified in target repository '%s'.", r->url);
+	else
+		rc = remote_open_url(out, s->config, url, &over, r->o.jobs, e);
+	map_release(&over, NULL);
+	return rc;
+}
+
+static int fetch_set(struct erepo *r, struct project *into, struct remote *from, struct want_set *w, uint64_t *objects,
+		     struct err *e)
+{
+	struct transfer_opts o = { .jobs = r->o.jobs };
+	struct transfer_result res = { 0 };
+	int rc = transfer_fetch_set(into, from, w, &o, &res, e);
+
+	if (!rc && (res.nfail || res.nmissing))
+		rc = err_set(e, ERR_NOTFOUND, "%zu files failed to download", res.nfail + res.nmissing);
+	if (objects)
+		*objects += res.objects;
+	transfer_result_release(&res);
+	return rc;
+}
+
+/* Of the wanted objects those that 'into' lacks: from the owner's cache when it has them, else from its remote. */
+static int fetch_objects(struct erepo *r, struct project *into, const struct epart *v, size_t n, uint64_t *objects,
+			 struct err *e)
+{
+	struct project *owner = cache_owner(r);
+	struct want_set here = { 0 }, far = { 0 };
+	struct remote *cache = NULL, *remote = NULL;
+	int rc = 0;
+
+	for (size_t i = 0; i < n && !rc; i++) {
+		struct store *mine, *theirs;
+
+		if (v[i].file)
+			continue;
+		rc = project_cache(into, v[i].legacy, &mine, e) || (owner && project_cache(owner, v[i].legacy, &theirs, e));
+		if (rc || store_has_quick(mine, &v[i].id, NULL) > 0)
+			continue;
+		want_add_object(owner && store_has_quick(theirs, &v[i].id, NULL) > 0 ? &here : &far,
+				*v[i].rel ? v[i].rel : ".", &v[i].id, v[i].legacy, v[i].size);
+	}
+	if (!rc && here.n) {
+		autofree char *dir = project_cache_dir(owner);
+
+		rc = remote_open_url(&cache, settings(r)->config, dir, NULL, r->o.jobs, e)
+			|| fetch_set(r, into, cache, &here, objects, e);
+	}
+	if (!rc && far.n)
+		rc = open_remote(r, &remote, e) || fetch_set(r, into, remote, &far, objects, e);
+	remote_close(cache);
+	remote_close(remote);
+	want_release(&here);
+	want_release(&far);
+	return rc ? -1 : 0;
+}
+
+/* Finding */
+
+void eparts_release(struct eparts *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		free(p->v[i].rel);
+		free(p->v[i].file);
+	}
+	free(p->v);
+	tree_free(p->tree);
+	memset(p, 0, sizeof(*p));
+}
+
+static struct epart *add_part(struct eparts *out, const char *rel)
+{
+	GROW(out->v, out->n, out->cap);
+	out->v[out->n] = (struct epart){ .rel = xstrdup(rel) };
+	return &out->v[out->n++];
+}
+
+static int load_manifest(struct erepo *r, struct project *into, const struct item *out, struct tree **t, struct err *e)
+{
+	struct epart one = { .rel = out->path, .legacy = item_is_legacy(out) };
+	struct project *owner = cache_owner(r);
+	struct store *s;
+
+	if (out->files)
+		return declared_tree(r->p, out, t, e);
+	if (!hashinfo_oid(&out->hash, &one.id))
+		return err_set(e, ERR_NOTFOUND, "nothing is recorded for '%s'", out->path);
+	if (owner && !project_cache(owner, one.legacy, &s, e) && store_has_quick(s, &one.id, NULL) > 0)
+		return tree_load(t, s, &one.id, e);
+	if (fetch_objects(r, into, &one, 1, NULL, e) || project_cache(into, one.legacy, &s, e))
+		return -1;
+	return tree_load(t, s, &one.id, e);
+}
+
+static void add_file(struct eparts *out, const char *rel, const struct item *i, const struct oid *id, int64_t size)
+{
+	struct epart *p = add_part(out, rel);
+
+	p->id = *id;
+	p->legacy = item_is_legacy(i);
+	p->size = size > 0 ? (uint64_t)size : 0;
+}
+
+/* A tracked output, or what lies at 'inside' in it, under the name 'as'. */
+static int add_out(struct erepo *r, struct project *into, const struct item *i, const char *inside, const char *as,
+		   struct eparts *out, struct err *e)
+{
+	autotree struct tree *t = NULL;
+	size_t from, to, skip = inside ? strlen(inside) : 0;
+	struct oid id;
+
+	if (!hashinfo_is_dir(&i->hash) && !i->files) {
+		if (inside || !hashinfo_oid(&i->hash, &id))
+			return err_set(e, ERR_NOTFOUND, "nothing is recorded for '%s'", i->path);
+		add_file(out, as, i, &id, i->meta.size);
+		return 0;
+	}
+	if (load_manifest(r, into, i, &t, e))
+		return -1;
+	if (inside && tree_find(t, inside)) {
+		const struct tree_entry *one = tree_find(t, inside);
+
+		add_file(out, as, i, &one->id, one->size);
+		return 0;
+	}
+	out->is_dir = true;
+	if (!tree_range(t, inside ? inside : "", &from, &to)) {
+		if (inside)
+			return err_set(e, ERR_NOTFOUND, "'%s' holds no '%s'", i->path, inside);
+		from = to = 0;
+	}
+	for (; from < to; from++) {
+		const char *rel = t->e[from].path + skip + (skip ? 1 : 0);
+		autofree char *name = *as ? path_join(as, rel) : xstrdup(rel);
+
+		add_file(out, name, i, &t->e[from].id, t->e[from].size);
+	}
+	if (!inside && !*as)
+		out->tree = take(t);
+	return 0;
+}
+
+struct plain { struct erepo *r; const char *rel; struct index *x; struct ignore *rules; };
+
+static bool skip_plain(const char *rel, bool is_dir, void *data)
+{
+	struct plain *p = data;
+	autofree char *path = *p->rel ? path_join(p->rel, rel) : xstrdup(rel);
+	const char *base = path_base(path);
+
+	if (!*rel)
+		return false;
+	if (!strcmp(base, ".git") || (is_dir && !strcmp(base, ".dvc")))
+		return true;
+	if (p->x && index_out_at(p->x, path))
+		return true;
+	return p->rules && ignore_is(p->rules, path, is_dir);
+}
+
+/* Files git (or the directory) has, outputs left out. */
+static int add_plain(struct erepo *r, struct index *x, const char *rel, struct eparts *out, struct err *e)
+{
+	autofree char *abs = *rel ? path_join(r->root, rel) : xstrdup(r->root);
+	struct plain pl = { r, rel, x, NULL };
+	struct walk w = { 0 };
+	int rc;
+
+	if (!fs_exists(abs))
+		return 0;
+	if (r->repo && repo_ignore(r->repo, &pl.rules, e))
+		return -1;
+	rc = walk_tree(&w, abs, skip_plain, &pl, NULL, e);
+	for (size_t i = 0; !rc && i < w.n; i++)
+		add_part(out, w.f[i].path)->file = *w.f[i].path ? path_join(abs, w.f[i].path) : xstrdup(abs);
+	out->is_dir = out->is_dir || fs_is_dir(abs);
+	walk_release(&w);
+	return rc;
+}
+
+static int add_tree(struct erepo *r, struct project *into, struct index *x, const char *rel, struct eparts *out,
+		    struct err *e)
+{
+	size_t skip = strlen(rel) + (*rel ? 1 : 0);
+
+	if (add_plain(r, x, rel, out, e))
+		return -1;
+	for (size_t i = 0; x && i < x->n; i++) {
+		for (size_t k = 0; k < x->v[i]->nouts; k++) {
+			const struct item *it = x->v[i]->outs[k];
+
+			if (!it->path || !it->cache || !path_is_inside(it->path, rel) || !strcmp(it->path, rel))
+				continue;
+			out->is_dir = true;
+			if (add_out(r, into, it, NULL, it->path + skip, out, e))
+				return -1;
+		}
+	}
+	return 0;
+}
+
+int erepo_find(struct erepo *r, const char *path, struct project *into, struct eparts *out, struct err *e)
+{
+	autofree char *norm = path_norm(path), *abs = NULL;
+	const char *rel = norm;
+	struct index *x = NULL;
+	struct item *i;
+
+	if (*rel == '/' && path_is_inside(rel, r->root))
+		rel += strlen(r->root) + (strlen(rel) > strlen(r->root));
+	if (!strcmp(rel, "."))
+		rel = "";
+	if (*rel == '/' || str_starts(rel, ".."))
+		return err_set(e, ERR_NOTFOUND, "'%s' is outside of '%s'", path, r->url);
+	if (r->p && project_index(r->p, &x, e))
+		return -1;
+	i = x ? index_out_of(x, rel) : NULL;
+	if (i && i->cache) {
+		size_t n = strlen(i->path);
+		const char *inside = !strcmp(rel, i->path) ? NULL : rel + n + (n ? 1 : 0);
+
+		out->out = inside ? NULL : i;
+		return add_out(r, into, i, inside, "", out, e);
+	}
+	abs = *rel ? path_join(r->root, rel) : xstrdup(r->root);
+	if (fs_exists(abs) && !fs_is_dir(abs)) {
+		add_part(out, "")->file = take(abs);
+		return 0;
+	}
+	if (add_tree(r, into, x, rel, out, e))
+		return -1;
+	if (!out->n && !out->is_dir)
+		return err_set(e, ERR_NOTFOUND, "unexpected error - ['%s']", path);
+	return 0;
+}
+
+int erepo_fetch(struct erepo *r, const struct eparts *p, struct project *into, uint64_t *objects, struct err *e)
+{
+	return fetch_objects(r, into, p->v, p->n, objects, e);
+}
+
+/* Writing */
+
+static bool all_in(struct project *owner, const struct eparts *p)
+{
+	autoerr struct err none = ERR_INIT;
+	struct store *s;
+
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->v[i].file && (project_cache(owner, p->v[i].legacy, &s, &none)
+				      || store_has_quick(s, &p->v[i].id, NULL) <= 0))
+			return false;
+	return true;
+}
+
+static int place_objects(struct project *from, const struct eparts *p, bool legacy, const char *to, struct err *e)
+{
+	static const enum link_kind copies[] = { LINK_REFLINK, LINK_COPY };
+	autofree struct place *v = NULL;
+	size_t n = 0, cap = 0, missing = 0;
+	struct ingest in;
+
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->v[i].file || p->v[i].legacy != legacy)
+			continue;
+		if (*p->v[i].rel && !path_is_safe(p->v[i].rel))
+			return err_set(e, ERR_UNSAFE, "refusing to write '%s'", p->v[i].rel);
+		GROW(v, n, cap);
+		v[n++] = (struct place){ .rel = p->v[i].rel, .id = p->v[i].id };
+	}
+	if (!n)
+		return 0;
+	if (project_ingest(from, legacy, &in, e))
+		return -1;
+	in.types = copies;
+	in.ntypes = ARRAY_LEN(copies);
+	in.state = NULL;
+	if (ingest_place(&in, to, v, n, &missing, e))
+		return -1;
+	return missing ? err_set(e, ERR_CORRUPT, "%zu objects are missing or damaged", missing) : 0;
+}
+
+int erepo_write(struct erepo *r, const struct eparts *p, struct project *into, const char *to, struct err *e)
+{
+	struct project *owner = cache_owner(r), *from = into;
+
+	if (owner && all_in(owner, p))
+		from = owner;
+	else if (fetch_objects(r, into, p->v, p->n, NULL, e))
+		return -1;
+	if (p->is_dir && fs_mkdirs(to, 0777, e))
+		return -1;
+	if (from && (place_objects(from, p, false, to, e) || place_objects(from, p, true, to, e)))
+		return -1;
+	for (size_t i = 0; i < p->n; i++) {
+		autofree char *path = NULL, *dir = NULL;
+
+		if (!p->v[i].file)
+			continue;
+		path = *p->v[i].rel ? path_join(to, p->v[i].rel) : xstrdup(to);
+		dir = path_dir(path);
+		if (fs_mkdirs(dir, 0777, e) || copy_tree(p->v[i].file, path, e))
+			return -1;
+	}
+	return 0;
+}
+
+int erepo_object_url(struct erepo *r, const struct eparts *p, char **out, struct err *e)
+{
+	struct remote *remote = NULL;
+	autoerr struct err none = ERR_INIT;
+	char key[OID_KEY_MAX];
+	struct oid id;
+
+	if (p->out && hashinfo_oid(&p->out->hash, &id))
+		oid_key(key, &id, item_is_legacy(p->out));
+	else if (p->n == 1 && !p->v[0].file)
+		oid_key(key, &p->v[0].id, p->v[0].legacy);
+	else
+		return err_set(e, ERR_NOTFOUND, "the path is not tracked by DVC");
+	if (!open_remote(r, &remote, &none)) {
+		*out = path_join(remote->url, key);
+	} else if (cache_owner(r)) {
+		autofree char *dir = project_cache_dir(cache_owner(r));
+
+		*out = path_join(dir, key);
+	} else {
+		err_move(e, &none);
+		return -1;
+	}
+	remote_close(remote);
+	return 0;
+}

@@ -1,0 +1,286 @@
+/*
+ * Imports from other repositories, and get.
+ */
+#include "core/base/err.h"
+#include "core/base/fs.h"
+#include "core/base/node.h"
+#include "core/base/notice.h"
+#include "core/base/own.h"
+#include "core/data/add_own.h"
+#include "core/data/compare.h"
+#include "core/data/erepo.h"
+#include "core/data/import_own.h"
+#include "core/data/project.h"
+#include "core/data/source.h"
+#include "core/data/track_own.h"
+#include "core/data/transfer.h"
+#include "core/repo/repo.h"
+#include "core/stage/index.h"
+#include "core/stage/pointer.h"
+
+#include <unistd.h>
+
+/* A relative URL is meant from the user's directory, as with DVC; if nothing is there, from the repository's root. */
+static char *repo_url(const struct project *p, const struct item *d)
+{
+	const char *url = node_get_str(d->repo, "url");
+	autofree char *from_root = NULL;
+
+	if (path_is_url(url) || *url == '/' || fs_exists(url))
+		return xstrdup(url);
+	from_root = path_join(p->repo->root, url);
+	return fs_exists(from_root) ? take(from_root) : xstrdup(url);
+}
+
+static int open_source(const struct project *p, const struct item *d, const char *rev, unsigned jobs, struct erepo **out,
+		       struct err *e)
+{
+	const struct node *remote = node_get(d->repo, "remote");
+	autofree char *url = repo_url(p, d);
+	struct erepo_opts o = { .rev = rev, .config = node_get(d->repo, "config"), .jobs = jobs };
+
+	if (node_is(remote, NODE_STR))
+		o.remote = remote->text;
+	else
+		o.remote_config = remote;
+	return erepo_open(out, url, &o, e);
+}
+
+static void set_locked(struct item *d, const char *sha)
+{
+	node_set(d->repo, "rev_lock", node_str(sha));
+}
+
+static int fail_absent(const char *path, struct err *e)
+{
+	err_set(e, ERR_NOTFOUND, "unexpected error - ['%s']", path);
+	e->exit_status = 255;
+	return -1;
+}
+
+/* M1: parts to a temporary, the old content away, the new one in its place; then it is hashed and stored as any output. */
+static int put_parts(struct project *p, struct erepo *r, const struct eparts *parts, struct item *out, struct err *e)
+{
+	autofree char *abs = item_abs(out, p->repo->root), *tmp = NULL, *dir = path_dir(abs);
+	autoerr struct err none = ERR_INIT;
+	char name[32];
+	int rc;
+
+	if (repo_tmp(p->repo, e) || fs_mkdirs(dir, 0777, e))
+		return -1;
+	fs_temp_name(name);
+	tmp = path_join(p->repo->tmp_dir, name);
+	rc = erepo_write(r, parts, p, tmp, e);
+	if (!rc)
+		rc = import_clear_place(p, out, false, e);
+	if (!rc && rename(tmp, abs))
+		rc = err_sys(e, "cannot put '%s' in place", out->path);
+	if (rc) {
+		fs_rm_tree(tmp, &none);
+		return -1;
+	}
+	return track_save(p, out, 0, e);
+}
+
+/* A whole tracked output: its hash is known, its objects come straight into our cache. */
+static int put_output(struct project *p, struct erepo *r, struct eparts *parts, struct item *out, struct err *e)
+{
+	const struct item *from = parts->out;
+
+	if (erepo_fetch(r, parts, p, NULL, e) || (parts->tree && content_store_tree(p, false, parts->tree, e)))
+		return -1;
+	hashinfo_set(&out->hash, "md5", from->hash.value);
+	meta_release(&out->meta);
+	out->meta.size = from->meta.size;
+	out->meta.nfiles = from->meta.nfiles;
+	if (import_clear_place(p, out, false, e))
+		return -1;
+	return import_place(p, out, e);
+}
+
+static int bring_parts(struct project *p, struct erepo *r, struct stage *s, struct err *e)
+{
+	struct item *out = s->outs[0], *dep = s->deps[0];
+	autocall(eparts_release) struct eparts parts = { 0 };
+	autoerr struct err why = ERR_INIT;
+
+	if (erepo_find(r, dep->def, p, &parts, &why)) {
+		if (why.code == ERR_NOTFOUND)
+			return fail_absent(dep->def, e);
+		err_move(e, &why);
+		return -1;
+	}
+	if (parts.out && !item_is_legacy(parts.out) && parts.out->hash.name && !strcmp(parts.out->hash.name, "md5")
+	    && parts.out->meta.size >= 0)
+		return put_output(p, r, &parts, out, e);
+	return put_parts(p, r, &parts, out, e);
+}
+
+int import_bring_repo(struct project *p, struct stage *s, bool no_download, unsigned jobs, struct err *e)
+{
+	struct item *dep = s->deps[0];
+	const char *locked = node_get_str(dep->repo, "rev_lock");
+	struct erepo *r;
+	int rc = 0;
+
+	if (open_source(p, dep, locked ? locked : node_get_str(dep->repo, "rev"), jobs, &r, e))
+		return -1;
+	if (!locked)
+		set_locked(dep, erepo_rev(r));
+	if (!no_download) {
+		rc = bring_parts(p, r, s, e);
+	} else {
+		hashinfo_set(&s->outs[0]->hash, "md5", NULL);
+		meta_release(&s->outs[0]->meta);
+		rc = import_clear_place(p, s->outs[0], false, e);
+	}
+	erepo_close(r);
+	return rc;
+}
+
+/* Updating: the revision is looked up anew; nothing is fetched when it and the output are as recorded. */
+int import_update_repo(struct project *p, struct stage *s, const struct update_opts *o, struct err *e)
+{
+	struct item *dep = s->deps[0];
+	struct stage_status st = { NULL, 0, 0 };
+	autofree char *md5 = NULL;
+	struct erepo *r;
+	bool changed;
+	int rc;
+
+	if (o->to_remote)
+		return err_set(e, ERR_FAIL, "Data imported from other DVC or Git repositories can't be updated with "
+			       "--to-remote");
+	if (o->rev)
+		node_set(dep->repo, "rev", node_str(o->rev));
+	if (open_source(p, dep, node_get_str(dep->repo, "rev"), o->jobs, &r, e))
+		return -1;
+	set_locked(dep, erepo_rev(r));
+	md5 = pointer_md5_for(s);
+	rc = compare_item(p, s->outs[0], false, &st, e);
+	changed = st.n || !s->md5 || strcmp(s->md5, md5);
+	stage_status_release(&st);
+	if (!rc && !changed) {
+		autofree char *name = stage_addressing(s, p->repo->cwd_rel);
+
+		notice(NOTICE_INFO, "'%s' didn't change, skipping", name);
+	} else if (!rc) {
+		autofree char *from = import_show_dep(p, dep), *to = item_show(s->outs[0], p->repo->cwd_rel);
+
+		notice(NOTICE_INFO, "Importing '%s' -> '%s'", from, to);
+		if (o->no_download) {
+			hashinfo_set(&s->outs[0]->hash, "md5", NULL);
+			meta_release(&s->outs[0]->meta);
+			rc = import_clear_place(p, s->outs[0], false, e);
+		} else {
+			rc = bring_parts(p, r, s, e);
+		}
+	}
+	erepo_close(r);
+	return rc;
+}
+
+/* pull and fetch of repository imports: what the cache lacks comes from the source at the recorded commit. */
+int import_fetch(struct project *p, struct item *out, const char *inside, unsigned jobs, uint64_t *objects,
+		 struct err *e)
+{
+	struct item *dep = out->stage->deps[0];
+	autocall(eparts_release) struct eparts parts = { 0 };
+	struct erepo *r;
+	int rc;
+
+	(void)inside;
+	if (open_source(p, dep, node_get_str(dep->repo, "rev_lock"), jobs, &r, e))
+		return -1;
+	rc = erepo_find(r, dep->def, p, &parts, e);
+	if (!rc)
+		rc = erepo_fetch(r, &parts, p, objects, e);
+	if (!rc && parts.out && parts.tree)
+		rc = content_store_tree(p, false, parts.tree, e);
+	if (!rc && (!parts.out || item_is_legacy(parts.out)))
+		rc = import_store_parts(p, r, &parts, objects, e);
+	erepo_close(r);
+	return rc;
+}
+
+/* Files of git, or a part of an output: through a temporary into the cache. */
+int import_store_parts(struct project *p, struct erepo *r, const struct eparts *parts, uint64_t *objects, struct err *e)
+{
+	autocall(content_release) struct content c = CONTENT_INIT;
+	static const enum link_kind copies[] = { LINK_REFLINK, LINK_COPY };
+	autoerr struct err none = ERR_INIT;
+	autofree char *tmp = NULL;
+	char name[32];
+	int rc;
+
+	if (repo_tmp(p->repo, e))
+		return -1;
+	fs_temp_name(name);
+	tmp = path_join(p->repo->tmp_dir, name);
+	rc = erepo_write(r, parts, p, tmp, e);
+	if (!rc)
+		rc = content_read_as(p, tmp, NULL, false, true, copies, ARRAY_LEN(copies), &c, e);
+	if (!rc && c.tree)
+		rc = content_store_tree(p, false, c.tree, e);
+	if (!rc && objects)
+		*objects += c.w.n;
+	fs_rm_tree(tmp, &none);
+	return rc;
+}
+
+/* get */
+
+static int write_over(struct erepo *r, const struct eparts *parts, struct project *into, const char *to, struct err *e)
+{
+	autofree char *dir = path_dir(to), *tmp = NULL;
+	autoerr struct err none = ERR_INIT;
+	char name[32];
+
+	fs_temp_name(name);
+	tmp = path_join(dir, name);
+	if (fs_mkdirs(dir, 0777, e))
+		return -1;
+	if (!erepo_write(r, parts, into, tmp, e) && !merge_over(tmp, to, e))
+		return 0;
+	fs_rm_tree(tmp, &none);
+	return -1;
+}
+
+int get_from_repo(const char *url, const char *path, const char *out, bool force, const struct erepo_opts *o,
+		  struct err *e)
+{
+	autofree char *target = place_output(path, out, force, e), *to = target ? path_abs(target) : NULL;
+	autocall(eparts_release) struct eparts parts = { 0 };
+	autoerr struct err why = ERR_INIT;
+	struct erepo *r;
+	int rc;
+
+	if (!target)
+		return -1;
+	if (target_is_stage_file(target))
+		return err_set(e, ERR_FAIL, "the given path is a DVC file, you must specify a data file or a directory");
+	if (erepo_open(&r, url, o, e))
+		return -1;
+	rc = erepo_find(r, path, erepo_project(r), &parts, &why);
+	if (rc && why.code == ERR_NOTFOUND)
+		fail_absent(path, e);
+	else if (rc)
+		err_move(e, &why);
+	else
+		rc = write_over(r, &parts, erepo_project(r), to, e);
+	erepo_close(r);
+	return rc;
+}
+
+int get_show_url(const char *url, const char *path, const struct erepo_opts *o, char **out, struct err *e)
+{
+	autocall(eparts_release) struct eparts parts = { 0 };
+	struct erepo *r;
+	int rc;
+
+	if (erepo_open(&r, url, o, e))
+		return -1;
+	rc = erepo_find(r, path, erepo_project(r), &parts, e) || erepo_object_url(r, &parts, out, e) ? -1 : 0;
+	erepo_close(r);
+	return rc;
+}
