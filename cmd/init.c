@@ -10,8 +10,9 @@ static int init_run(struct session *s, void *args, struct err *e)
 
 	(void)s;
 	if (a->o.no_scm && a->o.subdir) {
+		err_set(e, ERR_FAIL, "Cannot initialize repo with `--no-scm` and `--subdir`");
 		e->exit_status = 255;
-		return err_set(e, ERR_FAIL, "Cannot initialize repo with `--no-scm` and `--subdir`");
+		return -1;
 	}
 	if (repo_init(a->directory ? a->directory : ".", &a->o, e)) {
 		char *msg = xasprintf("failed to initiate DVC - %s", e->msg);

@@ -26,8 +26,9 @@ static bool same(const struct node *a, const struct node *b)
 
 static int conflict(struct err *e, const char *what)
 {
+	err_set(e, ERR_CHANGED, "unable to auto-merge %s", what);
 	e->exit_status = 1;
-	return err_set(e, ERR_CHANGED, "unable to auto-merge %s", what);
+	return -1;
 }
 
 /* 1: decided, *out is the value; 0: both sides changed it. */
