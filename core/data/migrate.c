@@ -10,6 +10,7 @@
 #include "core/cache/store.h"
 #include "core/cache/tree.h"
 #include "core/data/project.h"
+#include "core/data/track.h"
 #include "core/repo/repo.h"
 #include "core/stage/index.h"
 #include "core/stage/lock.h"
@@ -215,8 +216,9 @@ static int convert_item(struct project *p, struct move *m, struct item *i, bool 
 	}
 	id.is_dir = old.is_dir;
 	hashinfo_set_oid(&i->hash, &id);
+	free(take(i->meta.md5));
 	*changed = true;
-	return 0;
+	return i->is_out ? track_ignore(p, i, e) : 0;
 }
 
 static bool needs_it(const struct stage *s)
