@@ -99,7 +99,7 @@ endif
 fuzz-smoke: fuzz
 	$(Q)sh tests/fuzz/smoke.sh $(FUZZ_BUILD) $(FUZZ_SECONDS) $(FUZZ)
 
-HEADERS := $(sort $(wildcard core/*/*.h remotes/*.h cmd/*.h))
+HEADERS := $(filter-out %_steps.h,$(sort $(wildcard core/*/*.h remotes/*.h cmd/*.h)))
 check-headers: $(BUILD)/gen/sonames.h
 	$(Q)for h in $(HEADERS); do \
 		$(CC) $(CPPFLAGS_ALL) $(PKG_CFLAGS) $(WARN) -fsyntax-only -x c $$h || exit 1; \

@@ -41,6 +41,9 @@ struct session {
 };
 
 /* The git reminder, or staging, now; main does it when the command has returned. */
+/* Opens what s->cmd needs, runs it, tells git. */
+int session_run(struct session *s, void *args, struct err *e);
+void session_close(struct session *s);
 int session_tell_git(struct session *s, struct err *e);
 
 struct cmd {

@@ -3,28 +3,11 @@
  */
 #include "cmd/cmd.h"
 #include "cmd/wire.h"
-#include "core/base/notice.h"
 #include "core/base/proc.h"
-#include "core/data/project.h"
-#include "core/repo/config.h"
-#include "core/repo/gitrepo.h"
-#include "core/repo/repo.h"
-#include "core/repo/repolock.h"
 
 #include <unistd.h>
 
 #define DVC_COMPATIBLE "3.67.1"
-
-#define CMD(name) extern const struct cmd cmd_##name;
-#include "cmd/commands.def"
-#undef CMD
-
-const struct cmd *const all_commands[] = {
-#define CMD(name) &cmd_##name,
-#include "cmd/commands.def"
-#undef CMD
-	NULL
-};
 
 struct global_args { const char *cd; bool wait_for_lock, version; };
 
@@ -60,75 +43,6 @@ static int enter_directory(const struct global_args *g, struct err *e)
 	return 0;
 }
 
-/* What git should know of: staged with core.autostage, else DVC's reminder. */
-int session_tell_git(struct session *s, struct err *e)
-{
-	struct repo *r = s->repo;
-	autostr struct str cmd = STR_INIT;
-	struct gitrepo *g = NULL;
-
-	if (!r || r->no_scm || !r->scm_root || !r->scm_files.n)
-		return 0;
-	if (config_bool(r->config, "core", "autostage", false)) {
-		if (repo_git(r, &g, e))
-			return -1;
-		return g ? gitrepo_stage(g, &r->scm_files, e) : 0;
-	}
-	if (s->quiet || (s->cmd->needs & NO_SCM_NOTE))
-		return 0;
-	for (size_t i = 0; i < r->scm_files.n; i++) {
-		autofree char *shown = path_rel(r->scm_files.v[i], r->cwd);
-
-		str_addc(&cmd, ' ');
-		str_add_shell(&cmd, shown);
-	}
-	ui_info("\nTo track the changes with git, run:\n\n\tgit add%s", cmd.buf);
-	ui_info("\nTo enable auto staging, run:\n\n\tdvc config core.autostage true");
-	strvec_reset(&r->scm_files);
-	return 0;
-}
-
-static int open_needs(struct session *s, struct err *e)
-{
-	autoerr struct err none = ERR_INIT;
-	unsigned needs = s->cmd->needs;
-
-	if (!(needs & (NEED_REPO | NEED_LOCK | WANT_REPO)))
-		return 0;
-	if (repo_open(&s->repo, ".", &none)) {
-		if (none.code == ERR_NOREPO && !(needs & (NEED_REPO | NEED_LOCK)))
-			return 0;
-		err_move(e, &none);
-		return -1;
-	}
-	s->project = project_new(s->repo);
-	if (needs & NEED_LOCK)
-		return repolock_take(&s->lock, s->repo, s->wait_for_lock, e);
-	return 0;
-}
-
-static int run_command(struct session *s, void *args, struct err *e)
-{
-	int rc;
-
-	if (open_needs(s, e)) {
-		if (e->code != ERR_CONFIG && e->code != ERR_NOREPO && e->code != ERR_INTR && !e->exit_status)
-			e->exit_status = 255;
-		return -1;
-	}
-	rc = s->cmd->run(s, args, e);
-	if (rc >= 0 && session_tell_git(s, e))
-		rc = -1;
-	return rc;
-}
-
-static void close_session(struct session *s)
-{
-	project_free(s->project);
-	repolock_release(s->lock);
-	repo_close(s->repo);
-}
-
 /* D2: a handled failure of these commands exits 1, whatever its class, unless the class has a status of its own. */
 static int exit_status(const struct session *s, const struct err *e)
 {
@@ -149,7 +63,7 @@ static int finish(struct session *s, int rc, struct err *e)
 		ui_err(e);
 		rc = exit_status(s, e);
 	}
-	close_session(s);
+	session_close(s);
 	if (ui_finish(&out)) {
 		ui_err(&out);
 		rc = out.code == ERR_TEMP ? 141 : 255;
@@ -224,7 +138,7 @@ int main(int argc, char **argv)
 	}
 	wire_remotes();
 	ui_progress_start();
-	rc = finish(&s, run_command(&s, p.args, &e), &e);
+	rc = finish(&s, session_run(&s, p.args, &e), &e);
 	opts_release(&p);
 	return rc;
 }

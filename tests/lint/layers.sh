@@ -26,8 +26,8 @@ only libssh2      'remotes/ssh[a-z_]*\.c'
 only openssl/     core/base/hash.c
 only yaml.h       'core/base/yaml[a-z_]*\.c'
 only jansson.h    core/base/json.c
-only lmdb.h       core/cache/state.c
+only lmdb.h       'core/cache/state[a-z_]*\.[ch]'
 only expat.h      remotes/xml.c
 only zstd.h       remotes/packed.c
-only iniparser    core/repo/config_own.c
+only iniparser    core/repo/ownconf.c
 exit $bad
