@@ -513,7 +513,7 @@ static void hop_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 		whole = false;
 	}
 	if (!whole) {
-		o->op->http_status = 0;
+		o->op->http_status = x->resp.status;    /* 0: nobody answered */
 		o->op->code[0] = 0;
 		o->op->retry_after = 0;
 		c = class_of_curl(x, cc, &o->op->err);

@@ -304,11 +304,6 @@ static int look_in_cache(struct run *x, size_t from, struct err *e)
 	return pool_for(project_pool(x->p), n, 1024, look_some, &l, e);
 }
 
-static char *temp_path(const struct run *x, const struct want *w, const char *tmp)
-{
-	return store_temp_path(x->store[w->legacy], tmp);
-}
-
 static int read_fetched_manifest(struct run *x, size_t group, struct err *e)
 {
 	struct want_group *g = &x->w->g[group];
@@ -317,7 +312,7 @@ static int read_fetched_manifest(struct run *x, size_t group, struct err *e)
 
 	oid_hex(hex, &m->id);
 	if (m->state == WANT_READ) {
-		autofree char *path = temp_path(x, m, x->temp[g->manifest - 1]);
+		autofree char *path = store_temp_path(x->store[m->legacy], x->temp[g->manifest - 1]);
 		autostr struct str text = STR_INIT;
 
 		if (fs_read(&text, path, MANIFEST_MAX, e) || tree_parse(&g->tree, str_cstr(&text), text.len, hex, e))
@@ -354,7 +349,7 @@ static int name_manifests(struct run *x, struct err *e)
 
 		if (w->state != WANT_READ || !x->temp[i])
 			continue;
-		path = temp_path(x, w, x->temp[i]);
+		path = store_temp_path(x->store[w->legacy], x->temp[i]);
 		fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		if (fd < 0)
 			return err_sys(e, "cannot open '%s'", path);

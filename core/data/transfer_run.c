@@ -36,7 +36,7 @@ struct task {
 	char key[OID_KEY_MAX];
 };
 
-/* ---- partial downloads: ".<id in base64url>.tmp" beside the object ---- */
+/* ---- partial downloads: ".<id in base64url>.tmp" among the store's temporaries ---- */
 
 static void part_name(char out[32], const struct oid *id)
 {
@@ -56,10 +56,8 @@ static void part_name(char out[32], const struct oid *id)
 
 static char *part_path(const struct task *t, char name[32])
 {
-	autofree char *object = store_path(t->s, &t->w->id), *dir = path_dir(object);
-
 	part_name(name, &t->w->id);
-	return path_join(dir, name);
+	return store_temp_path(t->s, name);
 }
 
 static int rehash(struct task *t, struct err *e)
@@ -81,7 +79,7 @@ static int part_take(struct task *t, struct err *e)
 {
 	char name[32];
 	autofree char *path = part_path(t, name);
-	autoclose int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	autoclose int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW), spare = -1;
 	struct stat mine, named;
 
 	if (fd < 0)
@@ -90,8 +88,13 @@ static int part_take(struct task *t, struct err *e)
 	if (flock(fd, LOCK_EX | LOCK_NB) || fstat(fd, &mine) || lstat(path, &named) || mine.st_ino != named.st_ino ||
 	    !S_ISREG(mine.st_mode) || mine.st_nlink != 1)
 		return 0;
+	/* The store makes itself ready for writing when it is asked for a temporary. */
+	if (store_temp(t->s, &t->w->id, &spare, &t->tmp, e))
+		return -1;
+	store_drop(t->s, t->tmp);
+	free(t->tmp);
 	t->fd = take_fd(fd);
-	t->tmp = xasprintf("%02x/%s", t->w->id.md5[0], name);
+	t->tmp = xstrdup(name);
 	t->is_part = true;
 	if (rehash(t, e))
 		return -1;
@@ -105,13 +108,12 @@ static int part_take(struct task *t, struct err *e)
 static void part_keep(struct task *t)
 {
 	char name[32];
-	autofree char *path = part_path(t, name), *dir = path_dir(path);
-	autofree char *now = path_join(dir, path_base(t->tmp));
+	autofree char *path = part_path(t, name), *now = store_temp_path(t->s, t->tmp);
 
 	if (t->is_part || t->op.size < PART_MIN || fs_exists(path) || flock(t->fd, LOCK_EX | LOCK_NB) || rename(now, path))
 		return;
 	free(t->tmp);
-	t->tmp = xasprintf("%02x/%s", t->w->id.md5[0], name);
+	t->tmp = xstrdup(name);
 	t->is_part = true;
 }
 

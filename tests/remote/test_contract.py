@@ -18,7 +18,7 @@ def manifest(repo, pointer):
 
 
 def filled(make_repo, place, files):
-    r = make_repo(init="dvc")
+    r = make_repo()
     place.add_to(r)
     for name, data in files.items():
         r.write(name, data)
@@ -176,7 +176,7 @@ def test_run_cache_travels(make_repo, place):
 
 
 def test_remote_check_says_what_works(make_repo, place):
-    r = make_repo(init="dvc")
+    r = make_repo()
     place.add_to(r)
     out = r.gd("remote", "check").out
     for word in ("list", "write", "read", "delete"):

@@ -20,7 +20,7 @@ def md5(data):
 
 @pytest.fixture
 def data(make_repo, faults):
-    r = make_repo(init="dvc")
+    r = make_repo()
     faults.place.add_to(r, read_timeout="2")
     for i in range(N):
         r.write(f"d/{i:03}", f"file {i}\n".encode() * (i + 1))
@@ -57,7 +57,7 @@ def test_a_push_through_faults_is_complete(data, faults, fault):
 
 DOWN = [dict(do="status", status=503, every=5), dict(do="drop", every=7), dict(do="cut", after=10, every=6),
         dict(do="cut", after=0, times=3), dict(do="cut", after=150_000, times=5), dict(do="flip", every=9),
-        dict(do="short", times=3), dict(do="nolength", times=3), dict(do="stall", seconds=4, times=1),
+        dict(do="short", times=2), dict(do="nolength", times=2), dict(do="stall", seconds=4, times=1),
         dict(do="etag", every=2), dict(do="range", every=1)]
 
 
@@ -148,7 +148,7 @@ def test_kill_in_mid_transfer_then_go_on(data, faults):
 
 
 def test_a_large_download_goes_on_where_it_was_cut(make_repo, faults):
-    r = make_repo(init="dvc")
+    r = make_repo()
     faults.place.add_to(r)
     body = os.urandom(12_000_000)
     r.write("big", body)

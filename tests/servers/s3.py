@@ -22,6 +22,14 @@ def find(name):
         return None
 
 
+def low_port():
+    """SeaweedFS also listens on the port 10000 above."""
+    while True:
+        p = free_port()
+        if p < 55000:
+            return p
+
+
 def client(url):
     import boto3
     from botocore.config import Config
@@ -32,7 +40,7 @@ def client(url):
 
 class S3Server:
     def __init__(self, kind, directory):
-        self.kind, self.dir, self.port = kind, Path(directory), free_port()
+        self.kind, self.dir, self.port = kind, Path(directory), low_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def _argv(self):
@@ -45,7 +53,7 @@ class S3Server:
             "name": "t", "credentials": [{"accessKey": ACCESS, "secretKey": SECRET}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}))
         (self.dir / "data").mkdir(exist_ok=True)
-        ports = [free_port() for _ in range(3)]
+        ports = [low_port() for _ in range(3)]
         return [find("weed"), "server", f"-dir={self.dir}/data", "-ip=127.0.0.1", f"-master.port={ports[0]}",
                 f"-volume.port={ports[1]}", f"-filer.port={ports[2]}", "-s3", f"-s3.port={self.port}",
                 f"-s3.config={conf}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false",
