@@ -1,26 +1,31 @@
 #include "cmd/cmd.h"
 
 #include "core/data/track.h"
+#include "core/pipeline/record.h"
+#include "core/pipeline/runcache.h"
 #include "core/repo/repo.h"
 #include "core/stage/stage.h"
 
-int record_deps(struct project *p, struct stage *s, bool hashing, struct err *e) __attribute__((weak));
-bool runcache_can(const struct stage *s) __attribute__((weak));
-int runcache_save(struct project *p, struct stage *s, struct err *e) __attribute__((weak));
 
 struct commit_args {
 	struct strvec targets;
 	bool force, with_deps, recursive, no_relink;
 };
 
+/* DVC asks on a terminal only; elsewhere the answer is no. */
+static bool confirm(const char *question)
+{
+	return ui_is_tty() && ui_confirm(question);
+}
+
 static int save_deps(struct project *p, struct stage *s, struct err *e)
 {
-	return record_deps ? record_deps(p, s, false, e) : 0;
+	return record_deps(p, s, false, e);
 }
 
 static int saved(struct project *p, struct stage *s, struct err *e)
 {
-	return s->kind == STAGE_PIPELINE && runcache_can && runcache_can(s) ? runcache_save(p, s, e) : 0;
+	return s->kind == STAGE_PIPELINE && runcache_can(s) ? runcache_save(p, s, e) : 0;
 }
 
 static int fail(const char *target, struct err *e)
@@ -40,7 +45,7 @@ static int commit_run(struct session *s, void *args, struct err *e)
 	struct commit_args *a = args;
 	struct commit_opts o = {
 		.force = a->force, .recursive = a->recursive, .with_deps = a->with_deps, .no_relink = a->no_relink,
-		.confirm = ui_confirm, .save_deps = save_deps, .saved = saved,
+		.confirm = confirm, .save_deps = save_deps, .saved = saved,
 	};
 	size_t n = a->targets.n ? a->targets.n : 1;
 

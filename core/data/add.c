@@ -12,7 +12,6 @@
 #include "core/data/links.h"
 #include "core/data/project.h"
 #include "core/data/track_own.h"
-#include "core/repo/ignore.h"
 #include "core/repo/repo.h"
 #include "core/repo/repolock.h"
 #include "core/stage/index.h"
@@ -113,34 +112,6 @@ static int check_directory(const struct project *p, const char *dir, struct err 
 	return 0;
 }
 
-/* A repository inside this one is no reason to refuse it (DVC then sees an empty directory). */
-static bool is_nested_repo(const struct ignore_hit *h)
-{
-	static const char *const builtin[] = { ".hg/", ".git/", ".git", ".dvc/" };
-
-	for (size_t i = 0; i < ARRAY_LEN(builtin); i++)
-		if (!strcmp(h->pattern, builtin[i]))
-			return false;
-	return !h->file || !*h->file || !h->line;
-}
-
-static int check_ignored(struct project *p, const char *abs, struct err *e)
-{
-	autofree char *rel = path_rel(abs, p->repo->root);
-	struct ignore_hit hit;
-	struct ignore *g;
-
-	if (!path_is_inside(abs, p->repo->root))
-		return 0;
-	if (repo_ignore(p->repo, &g, e))
-		return -1;
-	if (!ignore_hits(g, rel, fs_is_dir(abs), &hit) || hit.negated || is_nested_repo(&hit))
-		return 0;
-	if (!hit.file || !*hit.file)
-		return err_set(e, ERR_FAIL, "Path '%s' is ignored by :%s", abs, hit.pattern);
-	return err_set(e, ERR_FAIL, "Path '%s' is ignored by %s:%d:%s", abs, hit.file, hit.line, hit.pattern);
-}
-
 /* What the file on disk says beside the output stays (format notes 1.4). */
 static int restore_fields(struct project *p, struct stage *s, struct err *e)
 {
@@ -193,9 +164,9 @@ int place_create(struct project *p, const struct out_place *w, struct stage **ou
 		return err_set(e, ERR_FAIL, "DVC file '%s' cannot be an output.", w->out);
 	abs = path_is_url(w->out) ? NULL : path_join(w->wdir, w->out);
 	if (abs) {
-		autofree char *norm = path_norm(abs);
+		autofree char *norm = path_norm(abs), *inner = path_rel(norm, p->repo->root);
 
-		if (check_ignored(p, norm, e))
+		if (path_is_inside(norm, p->repo->root) && index_check_ignored(x, inner, e))
 			return -1;
 	}
 	s = stage_new(STAGE_SINGLE, rel, NULL);

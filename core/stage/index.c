@@ -10,6 +10,8 @@
 #include "core/stage/dvcyaml.h"
 #include "core/stage/pointer.h"
 
+#include <sys/stat.h>
+
 struct index *index_new(struct repo *r, struct srctree *t)
 {
 	struct index *x = xcalloc(1, sizeof(*x));
@@ -85,15 +87,81 @@ struct stage *index_take(struct index *x, struct stage *s)
 	return NULL;
 }
 
+/* A repository inside this one is no reason to refuse it (DVC then sees an empty directory). */
+static bool is_nested_repo(const struct ignore_hit *h)
+{
+	static const char *const builtin[] = { ".hg/", ".git/", ".git", ".dvc/" };
+
+	for (size_t i = 0; i < ARRAY_LEN(builtin); i++)
+		if (!strcmp(h->pattern, builtin[i]))
+			return false;
+	return !h->file || !*h->file || !h->line;
+}
+
+int index_check_ignored(struct index *x, const char *rel, struct err *e)
+{
+	autofree char *abs = repo_abs(x->repo, rel);
+	struct ignore_hit hit;
+	struct ignore *g;
+	struct stat st;
+	bool there = !lstat(abs, &st), dir = there && S_ISDIR(st.st_mode);
+
+	if (repo_ignore(x->repo, &g, e))
+		return -1;
+	if (!ignore_is(g, rel, dir) && (there || !ignore_is(g, rel, true)))
+		return 0;
+	if ((!ignore_hits(g, rel, dir, &hit) || hit.negated) && (there || !ignore_hits(g, rel, true, &hit) || hit.negated))
+		return 0;
+	if (is_nested_repo(&hit))
+		return 0;
+	if (!hit.file || !*hit.file)
+		return err_set(e, ERR_FAIL, "Path '%s' is ignored by :%s", abs, hit.pattern);
+	return err_set(e, ERR_FAIL, "Path '%s' is ignored by %s:%d:%s", abs, hit.file, hit.line, hit.pattern);
+}
+
+/* Paths come from files that anybody may have written: nothing may claim the repository's own parts (path_is_safe). */
+static int check_out(struct index *x, const struct item *i, struct err *e)
+{
+	if (target_is_stage_file(i->def))
+		return err_set(e, ERR_UNSAFE, "DVC file '%s' cannot be an output.", i->def);
+	if (!i->path)
+		return 0;
+	if (*i->path && srctree_is_workspace(x->tree) && index_check_ignored(x, i->path, e))
+		return -1;
+	if (path_is_safe(i->path))
+		return 0;
+	err_set(e, ERR_UNSAFE, "unexpected error - '%s': the output '%s' is refused", i->stage->file, i->def);
+	e->exit_status = 255;
+	return -1;
+}
+
+static int check_items(struct index *x, const struct stage *s, struct err *e)
+{
+	for (size_t i = 0; i < s->ndeps; i++)
+		if (s->deps[i]->kind == DEP_PATH && target_is_stage_file(s->deps[i]->def))
+			return err_set(e, ERR_UNSAFE, "DVC file '%s' cannot be a dependency.", s->deps[i]->def);
+	for (size_t i = 0; i < s->nouts; i++)
+		if (check_out(x, s->outs[i], e))
+			return -1;
+	return 0;
+}
+
 static int load_text(struct index *x, const char *rel, struct err *e)
 {
+	size_t from = x->n;
 	struct stage *s;
 
-	if (!str_ends(rel, ".dvc"))
-		return dvcyaml_load(x, rel, e);
-	if (pointer_load(&s, x->repo, x->tree, rel, e))
-		return -1;
-	index_add(x, s);
+	if (!str_ends(rel, ".dvc")) {
+		if (dvcyaml_load(x, rel, e))
+			return -1;
+	} else {
+		if (pointer_load(&s, x->repo, x->tree, rel, e))
+			return -1;
+		index_add(x, s);
+	}
+	for (size_t i = from; i < x->n; i++)
+		if (check_items(x, x->v[i], e))
+			return -1;
 	return 0;
 }
 

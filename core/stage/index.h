@@ -35,6 +35,8 @@ int  index_load_file(struct index *x, const char *rel, struct err *e);
 int  index_load_rest(struct index *x, unsigned flags, struct err *e);
 bool index_git_ignored(struct index *x, const char *rel, bool is_dir);  /* by a .gitignore of the work tree */
 void index_git_ignore_changed(struct index *x);         /* a .gitignore was written */
+/* DVC's refusal of a path that .dvcignore or a built-in rule leaves out; a nested repository is none. */
+int  index_check_ignored(struct index *x, const char *rel, struct err *e);
 void index_add(struct index *x, struct stage *s);                       /* takes the stage */
 struct stage *index_take(struct index *x, struct stage *s);             /* gives it back */
 struct index *index_new(struct repo *r, struct srctree *t);
