@@ -463,7 +463,9 @@ int gc_run(struct project *p, const struct gc_opts *o, struct gc_result *r, stru
 		merge_default(&run);
 	if (o->not_in_remote && each_remote(&run, spare_remote, e))
 		goto undo;
-	if (sweep_cache(&run, true, "legacy", e))
+	if (o->explain && inuse_paths(p, &paths, e))
+		goto undo;
+	if (sweep_cache(&run, false, "repo", e) || sweep_cache(&run, true, "legacy", e))
 		goto undo;
 	if (o->cloud && each_remote(&run, collect_remote, e))
 		goto undo;

@@ -2,18 +2,22 @@
 
 #include "core/base/err.h"
 #include "core/base/fs.h"
+#include "core/base/hash.h"
 #include "core/base/map.h"
 #include "core/base/node.h"
 #include "core/base/own.h"
 #include "core/cache/store.h"
 #include "core/cache/tree.h"
 #include "core/data/project.h"
+#include "core/data/remote.h"
 #include "core/data/wtree.h"
+#include "core/repo/config.h"
 #include "core/repo/repo.h"
 #include "core/stage/index.h"
 #include "core/stage/stage.h"
 
 #define ARENA_BLOCK (256u << 10)
+#define MANIFEST_MAX (1ull << 30)
 
 struct darena { struct darena *next; size_t used, size; char mem[]; };
 
@@ -142,8 +146,33 @@ static struct tree *tree_of_files(const struct node *files)
 	return t;
 }
 
+/* Not in the cache: the remote may have it. Only looked at, not kept. */
+static bool tree_from_remote(struct project *p, const struct item *out, const struct oid *id, bool legacy,
+			     struct tree **t)
+{
+	autoerr struct err none = ERR_INIT;
+	autostr struct str text = STR_INIT;
+	struct remote *r = NULL;
+	unsigned char md5[16];
+	char key[OID_KEY_MAX];
+	bool ok;
+
+	if (!out->remote && !config_get(p->repo->config, "core", "remote"))
+		return false;
+	if (remote_open_named(&r, p->repo, out->remote, 1, &none))
+		return false;
+	oid_key(key, id, legacy);
+	ok = !remote_read_all(r, key, MANIFEST_MAX, &text, &none);
+	remote_close(r);
+	if (!ok)
+		return false;
+	md5_once(str_cstr(&text), text.len, md5);
+	return !memcmp(md5, id->md5, 16) && !tree_parse(t, str_cstr(&text), text.len, out->def, &none);
+}
+
 int declared_tree(struct project *p, const struct item *out, struct tree **t, struct err *e)
 {
+	autoerr struct err why = ERR_INIT;
 	struct store *store;
 	struct oid id;
 	bool legacy, is_dir;
@@ -156,7 +185,12 @@ int declared_tree(struct project *p, const struct item *out, struct tree **t, st
 		return err_set(e, ERR_NOTFOUND, "'%s' has no manifest", out->def);
 	if (project_cache(p, legacy, &store, e))
 		return -1;
-	return tree_load(t, store, &id, e);
+	if (!tree_load(t, store, &id, &why))
+		return 0;
+	if ((why.code == ERR_NOTFOUND || why.code == ERR_CORRUPT) && tree_from_remote(p, out, &id, legacy, t))
+		return 0;
+	err_move(e, &why);
+	return -1;
 }
 
 static void keep_tree(struct dindex *x, struct tree *t)
