@@ -51,7 +51,7 @@ static void show_deleted(struct session *s, const struct strvec *rel)
 		strvec_sort(&v);
 	}
 	for (size_t i = 0; i < v.n; i++)
-		ui_info("D\t%s", v.v[i]);
+		ui_info("D       %s", v.v[i]);
 }
 
 void show_changes(struct session *s, const struct checkout_result *r)
@@ -63,7 +63,7 @@ void show_changes(struct session *s, const struct checkout_result *r)
 
 		show_sorted(s, lists[k], &v);
 		for (size_t i = 0; i < v.n; i++)
-			ui_info("%c\t%s", "MA"[k], v.v[i]);
+			ui_info("%c       %s", "MA"[k], v.v[i]);
 	}
 	show_deleted(s, &r->deleted);
 }

@@ -18,7 +18,7 @@ struct err;
 /* Root-relative paths, made relative to the user's directory, directories first, as checkout and pull list them. */
 void show_sorted(struct session *s, const struct strvec *rel, struct strvec *out);
 struct node *show_paths(struct session *s, const struct strvec *rel);
-/* "M\tpath" "A\tpath" "D\tpath" */
+/* "M       path" and so on: the terminal library DVC prints these lines with expands its tab, on a pipe too. */
 void show_changes(struct session *s, const struct checkout_result *r);
 /* "1 file modified, 2 files added and 3 files deleted", or "No changes." */
 void show_summary(const struct checkout_result *r);
