@@ -514,6 +514,13 @@ static int remove_unused(struct project *p, struct index *x, struct checkout_res
 	return rc;
 }
 
+/* Nothing by that name, as against a file that cannot be read: DVC guesses that git was meant. */
+static bool is_unknown_name(const struct err *e)
+{
+	return e->msg && !e->report && (strstr(e->msg, " does not exist") || strstr(e->msg, "bad DVC file name") ||
+					strstr(e->msg, " is dvc-ignored"));
+}
+
 static int resolve(struct project *p, const struct strvec *names, const struct checkout_opts *o,
 		   struct index **x, struct targets *t, struct err *e)
 {
@@ -528,7 +535,7 @@ static int resolve(struct project *p, const struct strvec *names, const struct c
 
 		strvec_push(&one, names->v[i]);
 		if (index_targets(*x, &one, flags, &got, e)) {
-			if (e->code == ERR_NOTFOUND)
+			if (is_unknown_name(e))
 				err_in(e, "Did you mean `git checkout %s`?", names->v[i]);
 			return -1;
 		}
