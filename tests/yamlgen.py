@@ -182,5 +182,80 @@ def document(r, p):
     return head + block(r, 0, r.choice([1, 2, 3]), p)
 
 
+SEEDS = [
+    "a: &x 1\nb: *x\nc: [*x, *x]\n",
+    "base: &b\n  k: 1\n  l: [1, 2]\nuse:\n  <<: *b\n  m: 2\nuse2:\n  z: 1\n  <<: *b\n",
+    "a: &a {x: 1}\nb: &b {y: 2}\nc:\n  <<: [*a, *b]\n  x: 5\n",
+    "l: &l\n- 1\n- 2\nm: *l\nn: *l # again\n",
+    "s: &s text\nt: *s\n*s : v\n",
+    "unused: &u {a: 1}\nother: &v val\n",
+    "x: [1, 2, # c\n  3]\ny: {a: 1, # d\n  b: 2}\n",
+    "x: [\n  a,\n  b\n]\ny: {\n  a: 1,\n  b: [2]\n}\n",
+    "p: a plain\n  that goes on\n  and on\nq: 'single\n  quoted'\nr: \"double \\\n  quoted\"\n",
+    "p: a plain\n\n  with a gap\nq: 'x\n\n  y'\n",
+    "? complex\n: value\n? [a, b]\n: other\n",
+    "? |\n  block key\n: - 1\n  - 2\n",
+    "%YAML 1.1\n---\na: yes\nb: 017\nc: 1:30\nd: off\n",
+    "--- # start\na: 1\n...\n", "# only a comment\n", "", "\n\n", "--- text\n", "- a\n-\n  - b\n- - c\n  - d\n",
+    "a:\n  - b: 1\n    c: 2\n\n  - b: 3\n    # in\n    c: 4\n# end\n", "key: >-\n  folded\n  text\n\n  para\n   more\n\nb: 1\n",
+    "key: |2\n   two\n  one\nb: |+\n  keep\n\n\nc: 1\n", "a: !!str 1\nb: !!int '3'\nc: !!float 1\n", "a: !x 1\n",
+    "a: {}\nb: []\nc: {} # e\nd: [] # f\n", "a: [{b: 1}, {c: 2, d: 3}, [4, [5]]]\n", "a: [b: 1, c]\n", "{a: 1, b: [x, y]}\n",
+    "[1, 2, {a: b}]\n", "'quoted key': 1\n\"dq\": 2\n1.5: 3\nnull: 4\n~: 5\n", "a: b: c\n", "a: 1\na: 2\n", "- 1\n 2\n",
+    "stages:\n  train:\n    cmd: python train.py  # go\n    deps:\n    # the data\n    - data\n    - src # code\n\n    outs:\n"
+    "    - model:\n        cache: false\n        persist: true\n  # second\n  eval:\n    cmd:\n    - a\n    - b\n    params:\n    - lr\n"
+    "    - p.json:\n        - x\n        - y\n\nplots:\n- a.csv:\n    x: 1\n",
+    "a:\t1\n", "a: 1\t# c\n", "\ta: 1\n", "a: x:y\nb: http://a/?q#f\nc: -\nd: - x\n", "a: =\n", "<<: 1\n", "a: <<\n", "=: 1\n",
+    "a: 2020-13-01\n", "a: 2020-02-30\n", "a: 2001-12-14T21:59:43.123456789Z\nb: 2001-12-14 1:2:03 +1\nc: 2020-1-1\n", "a: \x00\n",
+    "a: \x01b\n".replace("\x01", "\x07"), "k: \"\\x41\\u00e9\\U0001F600\\N\\_\\L\\P\\e\\a\\0\\/\"\n", "k: \"\\q\"\n", "k: 'a''b'\n", "k: \"a\n",
+    "k: [1, 2\n", "k: {a: 1\n", "k: [a, , b]\n", "k: {a, b: 1, }\n", "k: [a,]\n", "k: @x\n", "k: `x\n", "k: %x\n", "%x\n", "k: a #b\n  c\n", "a: b\nc\n",
+    "a: |\n  x\n # c\nb: 1\n", "a: |\n  x\n\n# c\n\nb: 1\n", "a:\n# c1\n\n# c2\n  b: 1\n\n\n\n# c3\nd:\n  - 1\n  # c4\n\n  - 2\n  # c5\ne: 1\n",
+]
+
+
+def mutated(r):
+    """One of the seeds, or two, with some characters or lines changed."""
+    s = r.choice(SEEDS)
+    if r.random() < .3:
+        s += r.choice(SEEDS)
+    for _ in range(r.choice([0, 1, 1, 2, 3])):
+        k = r.random()
+        i = r.randrange(len(s) + 1)
+        if k < .4:
+            s = s[:i] + r.choice(list(" \n:-#[]{},'\"&*|>?!%@ab1\t") + ["\n\n", "  ", ": ", "- ", " #", "# c\n", "\n  "]) + s[i:]
+        elif k < .7:
+            s = s[:i] + s[i + r.randrange(1, 3):]
+        else:
+            lines = s.split("\n")
+            j = r.randrange(len(lines))
+            if k < .8:
+                lines.insert(r.randrange(len(lines)), lines[j])
+            elif k < .9:
+                del lines[j]
+            else:
+                lines[j] = r.choice(["  ", " ", "- "]) + lines[j]
+            s = "\n".join(lines)
+    return s
+
+
+def changed(r, v, depth=3):
+    """A value like v with some differences."""
+    if isinstance(v, dict):
+        out = {}
+        for k, x in v.items():
+            if r.random() > .15:
+                out[k] = changed(r, x, depth - 1) if r.random() < .6 else x
+        if r.random() < .3:
+            out[r.choice(KEYS) + "2"] = value(r, 1)
+        return out
+    if isinstance(v, list):
+        out = [changed(r, x, depth - 1) if r.random() < .4 else x for x in v]
+        if r.random() < .2 and out:
+            del out[r.randrange(len(out))]
+        if r.random() < .15:
+            out.insert(r.randrange(len(out) + 1), value(r, 1))
+        return out
+    return scalar(r) if r.random() < .6 else v
+
+
 def rng(seed):
     return random.Random(seed)

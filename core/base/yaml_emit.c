@@ -253,11 +253,11 @@ static void flow_close(struct emitter *m, const char *sign, bool empty, const st
 	o->flow_level--;
 	if (*sign)
 		yaml_out_indicator(o, sign, false, false, false);
+	if (!empty || c->any)
+		o->no_newline = false;
 	if (c->post)
 		write_comment(m, c->post, false);
-	else if (!empty)
-		o->no_newline = false;
-	else if (!o->flow_level)
+	else if (empty && !o->flow_level)
 		yaml_out_break(o);
 }
 

@@ -31,8 +31,10 @@ struct reader {
 	yaml_parser_t lib;
 	struct token *q;                /* q[from .. n) were read and not yet taken */
 	size_t from, n, cap;
-	bool keep, v11;
+	bool keep, v11, tabs;           /* tabs: there are some, each has to be looked at */
 	struct ycursor cur;             /* keep: behind the last token */
+	struct ycursor tab;             /* tabs: likewise */
+	int flow_level;
 	int *indent;                    /* keep: columns of the open block collections */
 	size_t nindent, cap_indent;
 	const char *name;
@@ -139,12 +141,46 @@ static void enqueue_kept(struct reader *r, yaml_token_t *t)
 		ycursor_to(&r->cur, t->end_mark.index);
 }
 
+static int fail_tab(struct reader *r, const struct ycursor *at)
+{
+	yaml_mark_t m = { at->index, (size_t)at->line, (size_t)at->col };
+
+	return fail_at(r, m, "a tab where only blanks may stand");
+}
+
+/* libyaml takes a tab for white space nearly everywhere; ruamel.yaml only inside brackets, quotes and comments. */
+static int check_tabs(struct reader *r, const yaml_token_t *t)
+{
+	bool plain = t->type == YAML_SCALAR_TOKEN && t->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+	bool comment = false;
+
+	for (; r->tab.index < t->start_mark.index && r->tab.p < r->tab.end; ycursor_step(&r->tab)) {
+		char c = *r->tab.p;
+
+		if (c == '\t' && !comment && !r->flow_level)
+			return fail_tab(r, &r->tab);
+		comment = (comment || c == '#') && c != '\n' && c != '\r';
+	}
+	for (; r->tab.index < t->end_mark.index && r->tab.p < r->tab.end; ycursor_step(&r->tab))
+		if (plain && *r->tab.p == '\t')
+			return fail_tab(r, &r->tab);
+	if (t->type == YAML_FLOW_SEQUENCE_START_TOKEN || t->type == YAML_FLOW_MAPPING_START_TOKEN)
+		r->flow_level++;
+	if (t->type == YAML_FLOW_SEQUENCE_END_TOKEN || t->type == YAML_FLOW_MAPPING_END_TOKEN)
+		r->flow_level--;
+	return 0;
+}
+
 static int fetch(struct reader *r)
 {
 	yaml_token_t t;
 
 	if (!yaml_parser_scan(&r->lib, &t))
 		return fail_lib(r);
+	if (r->tabs && check_tabs(r, &t)) {
+		yaml_token_delete(&t);
+		return -1;
+	}
 	if (r->keep)
 		enqueue_kept(r, &t);
 	else
@@ -1204,7 +1240,8 @@ static void free_node(void *n)
 
 int yaml_parse(struct node **out, const char *text, size_t len, const char *name, unsigned flags, struct err *e)
 {
-	struct reader r = { .name = name, .keep = flags & YAML_KEEP, .e = e, .cur = { text, text + len, 0, 0, 0 } };
+	struct reader r = { .name = name, .keep = flags & YAML_KEEP, .e = e, .cur = { text, text + len, 0, 0, 0 },
+			    .tab = { text, text + len, 0, 0, 0 }, .tabs = len && memchr(text, '\t', len) };
 	int rc;
 
 	if (!yaml_parser_initialize(&r.lib))
