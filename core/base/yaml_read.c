@@ -1044,6 +1044,16 @@ static void keep_style(struct node *n, struct token *k)
 	n->rt->shown = take(k->folds);
 }
 
+/* A '!!str' is written back as it stood. */
+static void keep_tag(struct node *n, const struct token *k)
+{
+	struct yaml_rt *rt = yaml_rt_of(n);
+
+	rt->tag = xstrdup("!!str");
+	rt->style = k->t.data.scalar.style == YAML_SINGLE_QUOTED_SCALAR_STYLE ? '\'' :
+		k->t.data.scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE ? '"' : 0;
+}
+
 static int parse_scalar(struct reader *r, struct node **out, struct ycarry *c, const struct props *p)
 {
 	autocall(token_release) struct token k = { 0 };
@@ -1058,8 +1068,13 @@ static int parse_scalar(struct reader *r, struct node **out, struct ycarry *c, c
 	at = k.t.start_mark;
 	*c = k.c;
 	k.c = (struct ycarry){ 0 };
-	if (p->tag && strcmp(p->tag, "!"))
-		return tag_scalar(r, out, p->tag, s, n, at);
+	if (p->tag && strcmp(p->tag, "!")) {
+		if (tag_scalar(r, out, p->tag, s, n, at))
+			return -1;
+		if (r->keep && !strcmp(p->tag, "str"))
+			keep_tag(*out, &k);
+		return 0;
+	}
 	if (p->tag || k.t.data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
 		return plain_scalar(r, out, s, n, at);
 	*out = node_strn(s, n);
