@@ -1,6 +1,6 @@
 #include "cmd/cmd.h"
 
-struct completion_args { const char *shell; };
+struct completion_args { bool list; const char *shell; };
 
 /* --- bash ---------------------------------------------------------------------------------------------------------- */
 
@@ -194,13 +194,29 @@ static void out_zsh(void)
 	ui_force("#compdef git-data dvc\n%s_git-data \"$@\"\n", s.buf);
 }
 
+/* Every command with its sub-commands, a line each: what the test of the manual walks. */
+static void list_commands(const struct cmd *const *c, const char *before)
+{
+	for (; *c; c++) {
+		autofree char *name = xasprintf("%s%s%s", before, *before ? " " : "", (*c)->name);
+
+		if ((*c)->hidden)
+			continue;
+		ui_force("%s\n", name);
+		if ((*c)->subs)
+			list_commands((*c)->subs, name);
+	}
+}
+
 static int completion_run(struct session *s, void *args, struct err *e)
 {
 	const struct completion_args *a = args;
 
 	(void)s;
 	(void)e;
-	if (a->shell && !strcmp(a->shell, "zsh"))
+	if (a->list)
+		list_commands(all_commands, "");
+	else if (a->shell && !strcmp(a->shell, "zsh"))
 		out_zsh();
 	else
 		out_bash();
@@ -208,6 +224,7 @@ static int completion_run(struct session *s, void *args, struct err *e)
 }
 
 static const struct opt completion_opts[] = {
+	OPT_FLAG(0, "list-commands", completion_args, list, NULL),
 	OPT_CHOICE('s', "shell", "bash,zsh", completion_args, shell, "Shell syntax for completions."),
 	OPT_END
 };
