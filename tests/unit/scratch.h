@@ -34,8 +34,8 @@ UNUSED static int scratch_teardown(void **state)
 /* A path below the scratch directory; one of a few buffers. */
 UNUSED static const char *in_scratch(const char *rel)
 {
-	static char buf[8][512];
-	static unsigned turn;
+	static __thread char buf[8][512];
+	static __thread unsigned turn;
 	char *b = buf[turn++ % 8];
 
 	snprintf(b, sizeof(buf[0]), "%s/%s", scratch, rel);

@@ -642,10 +642,11 @@ static void one_file_is_a_root_too(void **state UNUSED)
 static int victim(const char *dir)
 {
 	autoerr struct err e = ERR_INIT;
+	autofree struct place *p = NULL;
 	struct ingest in;
 	struct walk w;
 	size_t missing;
-	struct place *p;
+	int rc;
 
 	snprintf(scratch, sizeof(scratch), "%s", dir);
 	open_in(&in, "kill", copy_only, 1);
@@ -654,7 +655,10 @@ static int victim(const char *dir)
 	p = xcalloc(w.n, sizeof(*p));
 	for (size_t i = 0; i < w.n; i++)
 		p[i] = (struct place){ .rel = w.f[i].path, .id = w.f[i].id, .replace = true };
-	return ingest_place(&in, in_scratch("kill.out"), p, w.n, &missing, &e) || missing;
+	rc = ingest_place(&in, in_scratch("kill.out"), p, w.n, &missing, &e) || missing;
+	walk_release(&w);
+	close_in(&in);
+	return rc;
 }
 
 static int run_victim(long fault)
