@@ -137,7 +137,7 @@ static int collect(struct listing *l, const struct list_args *a, const char *dir
 	for (size_t i = 0; !rc && i < kids.n; i++) {
 		struct ls_entry *t = &kids.v[i];
 
-		if (t->is_dir && a->recursive && depth != 1) {
+		if (t->is_dir && !t->is_link && a->recursive && depth != 1) {
 			autofree char *key = *dir ? path_join(dir, t->name) : xstrdup(t->name);
 
 			rc = collect(l, a, key, base, depth ? depth - 1 : 0, out, e);
@@ -228,7 +228,7 @@ static int grow_tree(struct listing *l, const struct list_args *a, const char *r
 
 		add_row(rows, &kids.v[i], xasprintf("%s%s%s", prefix, last ? "\u2514\u2500\u2500 " :
 						    "\u251c\u2500\u2500 ", kids.v[i].name));
-		if (kids.v[i].is_dir)
+		if (kids.v[i].is_dir && !kids.v[i].is_link)
 			rc = grow_tree(l, a, key, deeper, depth - 1, rows, e);
 	}
 	ls_entries_release(&kids);
@@ -274,7 +274,7 @@ static int run_list(struct session *s UNUSED, void *argp, struct err *e)
 	rc = listing_open(&l, a->url, &o, e);
 	if (!rc)
 		rc = a->tree ? list_tree(l, a, level, e) : list_flat(l, a, level, e);
-	if (rc && e->code != ERR_INTR && !(e->code == ERR_NOTFOUND && e->msg && str_starts(e->msg, "[Errno 2]"))) {
+	if (rc && e->code != ERR_INTR && e->exit_status != 255 && !(e->code == ERR_NOTFOUND && e->msg && str_starts(e->msg, "[Errno 2]"))) {
 		autofree char *what = xasprintf("failed to list '%s'", a->url);
 
 		show_failed(e, what);

@@ -113,7 +113,7 @@ int compare_cached(struct project *p, const struct item *out, bool *cached, stru
 static int compare_path(struct project *p, struct item *i, struct stage_status *out, struct err *e)
 {
 	autowtree w = WTREE_INIT;
-	const char *rel = i->path ? i->path : i->def;
+	autofree char *rel = i->path ? xstrdup(i->path) : item_abs(i, p->repo->root);
 	struct reason *r;
 	struct oid was;
 	bool legacy, is_dir;

@@ -174,6 +174,9 @@ static int is_missing(struct project *p, const struct dentry *d, struct err *e)
 	struct store *s;
 	int has;
 
+	/* An import not yet downloaded has the hash of its source, and no object. */
+	if (d->is_out && d->out && !d->out->hash.value && !d->out->files)
+		return 1;
 	if (project_cache(p, d->legacy, &s, e))
 		return -1;
 	has = store_has_quick(s, &d->id, NULL);

@@ -4,6 +4,7 @@
 #include "core/base/fs.h"
 #include "core/base/map.h"
 #include "core/base/own.h"
+#include "core/cache/store.h"
 #include "core/data/clone.h"
 #include "core/data/dindex.h"
 #include "core/data/project.h"
@@ -205,6 +206,28 @@ char *listing_show(const struct listing *l, const char *rel, const char *base)
 
 /* ---- what is tracked ---- */
 
+/* Without its manifest nobody can tell what the directory holds. DVC's words. */
+static int refuse_unknown(const struct dindex *m, const struct dentry *d, struct project *p, struct err *e)
+{
+	const struct dentry *own = dindex_find(m, d->key);
+	autoerr struct err none = ERR_INIT;
+	autofree char *path = NULL, *names = NULL;
+	autostrvec struct strvec parts = STRVEC_INIT;
+	struct store *s;
+
+	if (!own || !own->unknown)
+		return 0;
+	if (d->has_id && !project_cache(p, d->legacy, &s, &none))
+		path = store_path(s, &d->id);
+	strvec_split(&parts, d->key, '/');
+	names = strvec_join(&parts, "', '");
+	err_set(e, ERR_CORRUPT, "unexpected error - failed to load directory ('%s'%s): [Errno 2] No such file or "
+		"directory: '%s'", names, parts.n == 1 ? "," : "", path ? path : d->key);
+	e->exit_status = 255;
+	err_hint(e, "\nHaving any troubles? Hit us up at https://dvc.org/support, we are always happy to help!");
+	return -1;
+}
+
 /* The list that knows the children of 'rel': of the output that holds it, or of all outputs. */
 static int tracked_list(struct listing *l, const char *rel, const struct dindex **out, struct err *e)
 {
@@ -226,6 +249,10 @@ static int tracked_list(struct listing *l, const char *rel, const struct dindex 
 					return -1;
 				}
 				dindex_sort(m);
+				if (refuse_unknown(m, d, l->p, e)) {
+					dindex_free(m);
+					return -1;
+				}
 				map_put(&l->members, d->key, m);
 			}
 			*out = m;
@@ -280,7 +307,7 @@ static void tracked_children(const struct dindex *x, const char *rel, struct ls_
 
 static bool stat_entry(int dirfd, const char *path, const char *name, struct ls_entry *t)
 {
-	struct stat st;
+	struct stat st, l;
 
 	*t = (struct ls_entry){ .name = xstrdup(name), .in_tree = true, .tracked_size = -1 };
 	if (fstatat(dirfd, path, &st, 0)) {
@@ -288,6 +315,7 @@ static bool stat_entry(int dirfd, const char *path, const char *name, struct ls_
 		return !fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW);
 	}
 	t->is_dir = S_ISDIR(st.st_mode);
+	t->is_link = t->is_dir && !fstatat(dirfd, path, &l, AT_SYMLINK_NOFOLLOW) && S_ISLNK(l.st_mode);
 	t->is_exec = !t->is_dir && (st.st_mode & 0111);
 	t->size = st.st_size;
 	return true;
@@ -533,7 +561,7 @@ int listing_size(struct listing *l, const char *rel, int64_t *out, struct err *e
 		autofree char *key = *rel ? path_join(rel, kids.v[i].name) : xstrdup(kids.v[i].name);
 		int64_t n = 0;
 
-		if (kids.v[i].is_dir)
+		if (kids.v[i].is_dir && !kids.v[i].is_link)
 			rc = listing_size(l, key, &n, e);
 		else
 			n = kids.v[i].size < 0 ? 0 : kids.v[i].size;

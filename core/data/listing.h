@@ -16,6 +16,7 @@ struct repo;
 struct ls_entry {
 	char *name;             /* last component; of a file asked for by its own path, that path's */
 	bool is_out, is_dir, is_exec;
+	bool is_link;           /* a link to a directory: nobody walks into it */
 	bool in_tree;           /* git or the file system has it */
 	int64_t size;           /* -1: unknown */
 	int64_t tracked_size;   /* as the pointer says; -1: it does not */

@@ -170,9 +170,10 @@ def st_unrecorded(r):
 
 def st_frozen(r):
     r.write("src", "s\n")
-    r.write("dvc.yaml", "stages:\n  a:\n    cmd: cp src out\n    deps: [src]\n    outs: [out]\n    frozen: true\n"
+    r.write("dvc.yaml", "stages:\n  a:\n    cmd: cp src out\n    deps: [src]\n    outs: [out]\n"
             "  b:\n    cmd: 'true'\n    always_changed: true\n    deps: [src]\n")
     r.dvc("repro", "-q")
+    r.dvc("freeze", "-q", "a")
     r.write("src", "t\n")
 
 
@@ -184,7 +185,12 @@ def st_pipeline(r):
   a:
     cmd: cp src out
     deps: [src]
-    params: [lr, n.a, gone, 'p.json:', 'q.yaml:']
+    params:
+    - lr
+    - n.a
+    - gone
+    - p.json:
+    - q.yaml:
     outs: [out]
   b:
     cmd: cp out out2 && echo 1 > m.json
