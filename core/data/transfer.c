@@ -14,6 +14,7 @@
 #include "core/repo/repo.h"
 #include "core/stage/stage.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 
 #define MANIFEST_MAX (1ull << 30)
@@ -488,6 +489,21 @@ static void reread(struct project *p, struct want_set *w)
 	}
 }
 
+/* No remote at all is no error here; one that is named and not there is. */
+static bool is_known(struct project *p, const char *name)
+{
+	autofree char *low = NULL;
+
+	if (!name)
+		name = config_get(p->repo->config, "core", "remote");
+	if (!name)
+		return true;
+	low = xstrdup(name);
+	for (char *c = low; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return config_has_remote(p->repo->config, low);
+}
+
 static int fetch_part(struct project *p, struct want_part *part, const struct transfer_opts *o, struct transfer_result *res,
 		      struct err *e)
 {
@@ -497,6 +513,12 @@ static int fetch_part(struct project *p, struct want_part *part, const struct tr
 	bool imported = false;
 	int rc;
 
+	/* DVC wants the remote to exist even when nothing is asked of it. */
+	if (part->set.ng && !is_known(p, name) && remote_open_named(&r, p->repo, name, o->jobs, &why)) {
+		notice(NOTICE_WARN, "failed to collect 'workspace', skipping");
+		err_move(e, &why);
+		return -1;
+	}
 	if (all_cached(p, &part->set, e, &rc) || rc)
 		return rc;
 	if (fetch_imports(p, &part->set, o, res, &imported, e))
@@ -508,11 +530,8 @@ static int fetch_part(struct project *p, struct want_part *part, const struct tr
 	}
 	if (!name && !config_get(p->repo->config, "core", "remote"))
 		return 0;       /* nowhere to ask; the command says so */
-	if (remote_open_named(&r, p->repo, name, o->jobs, &why)) {
-		notice(NOTICE_WARN, "failed to collect 'workspace', skipping");
-		err_move(e, &why);
+	if (remote_open_named(&r, p->repo, name, o->jobs, e))
 		return -1;
-	}
 	rc = transfer_fetch_set(p, r, &part->set, o, res, e);
 	remote_close(r);
 	return rc;

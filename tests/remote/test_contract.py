@@ -59,7 +59,7 @@ def test_a_clone_pulls_every_byte(make_repo, place):
     for name in ("d", "f", ".dvc/cache"):
         r.rm(name)
     out = r.gd("pull").out
-    assert out == "A\td/\nA\tf\n5 files fetched and 4 files added\n"
+    assert out == "A       d/\nA       f\n5 files fetched and 4 files added\n"
     assert r.snapshot() == before
     assert all(mode == "0o444" for mode, _ in r.cache().values())
     assert r.gd("pull").out == "Everything is up to date.\n"
