@@ -46,7 +46,8 @@ struct ignore *ignore_open_source(const struct ignore_source *src);
 /* git's: .gitignore files of the work tree, .git/info/exclude, core.excludesFile. */
 struct ignore *ignore_open_git(const char *scm_root, const char *git_dir);
 
-/* Output entries in .gitignore (format notes, 11). abs is the output; file gets the .gitignore's absolute path when it changed. */
+/* Output entries in .gitignore (format notes, 11). abs is the output; *file gets the .gitignore's absolute path when it has
+ * the entry, respectively still exists. */
 int  gitignore_add(const char *abs, const char *root, char **file, struct err *e);
 int  gitignore_remove(const char *abs, char **file, struct err *e);
 

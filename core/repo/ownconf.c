@@ -24,14 +24,10 @@ struct ownconf {
 static const struct own_key own_keys[] = {
 	{ "core.fsync", "deferred|batch|object", "deferred",
 	  "When cached objects are flushed to disk: remembered and verified after a crash, once a command, or each." },
-	{ "core.jobs", "<number>", "0",
-	  "Threads that hash, copy and link; 0 takes one per core." },
 	{ "repro.jobs", "<number>|auto", "1",
 	  "Stages that may run at the same time." },
-	{ "transfer.retries", "<number>", "5",
-	  "How often a failed request to a remote is sent again." },
-	{ "transfer.limit", "<bytes>", "0",
-	  "Bytes a second all transfers together may use; 0 is no limit." },
+	{ "ssh.command", "<text>", "ssh",
+	  "The program that ProxyCommand-like set-ups are reached through, as in GIT_SSH_COMMAND." },
 	{ NULL, NULL, NULL, NULL },
 };
 
@@ -55,7 +51,9 @@ static bool value_fits(const struct own_key *k, const char *value)
 
 	strvec_split(&words, k->values, '|');
 	for (size_t i = 0; i < words.n; i++) {
-		if (*words.v[i] == '<' ? str_to_u64(value, &n) : !strcmp(words.v[i], value))
+		const char *w = words.v[i];
+
+		if (!strcmp(w, "<text>") ? *value != 0 : *w == '<' ? str_to_u64(value, &n) : !strcmp(w, value))
 			return true;
 	}
 	return false;
