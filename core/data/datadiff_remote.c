@@ -97,7 +97,6 @@ static int one_remote(struct project *p, const struct dselection *sel, const cha
 		      const struct data_status_opts *o, struct strvec *out, struct err *e)
 {
 	autodindex struct dindex *x = dindex_new(p);
-	autoerr struct err why = ERR_INIT;
 	struct remote *r = NULL;
 	int rc = 0;
 
