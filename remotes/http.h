@@ -143,7 +143,7 @@ enum rclass http_class_of_status(const struct rop *op, int status);
 /* A redirect: the Location resolved against the request's URL. False when there is none, or it goes from https to http.
  * *same_origin: scheme, host and port are equal, so credentials may follow. */
 bool http_redirect(const struct hreq *q, const struct hresp *a, struct str *url, bool *same_origin);
-/* ETag without quotes and "W/" into op->etag; Content-Length into op->size. */
+/* ETag into op->etag: a strong one without its quotes, a weak one as it stands; STAT: Content-Length into op->size. */
 void http_take_etag(struct rop *op, const struct hresp *a);
 
 /* Text of URLs. */
