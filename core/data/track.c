@@ -59,6 +59,8 @@ int track_ignore(struct project *p, const struct item *out, struct err *e)
 	if (!uses_ignore(p, out))
 		return 0;
 	abs = item_abs(out, p->repo->root);
+	if (p->index_ && index_git_ignored(p->index_, out->path, fs_is_dir(abs)))       /* rules read once, not per output */
+		return 0;
 	if (gitignore_add(abs, p->repo->scm_root, &file, e))
 		return -1;
 	if (!file)

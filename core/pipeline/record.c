@@ -9,6 +9,7 @@
 #include "core/data/compare.h"
 #include "core/data/track.h"
 #include "core/repo/repo.h"
+#include "core/stage/index.h"
 #include "core/stage/params.h"
 #include "core/stage/stage.h"
 
@@ -224,5 +225,55 @@ int record_unprotect(struct project *p, const struct stage *s, struct err *e)
 		if (unprotect_at(AT_FDCWD, abs, 0, e))
 			return err_in(e, "cannot unprotect '%s'", s->outs[i]->def);
 	}
+	return 0;
+}
+
+static int append_lines(struct project *p, const char *dir, const struct str *lines, struct err *e)
+{
+	autofree char *rel = *dir ? path_join(dir, ".gitignore") : xstrdup(".gitignore");
+	autofree char *abs = repo_abs(p->repo, rel);
+	autofree char *parent = path_dir(abs);
+	autostr struct str text = STR_INIT;
+
+	if (!lines->len || !fs_is_dir(parent))
+		return 0;
+	if (fs_exists(abs) && fs_read(&text, abs, 64u << 20, e))
+		return -1;
+	if (text.len && text.buf[text.len - 1] != '\n')
+		str_addc(&text, '\n');
+	str_add(&text, lines->buf, lines->len);
+	if (fs_replace(abs, str_cstr(&text), text.len, 0, e))
+		return -1;
+	repo_wrote(p->repo, abs);
+	return 0;
+}
+
+int record_ignore(struct project *p, struct strvec *paths, struct err *e)
+{
+	autostr struct str lines = STR_INIT;
+	autofree char *dir = NULL;
+	struct index *x;
+
+	if (p->repo->no_scm || !p->repo->scm_root || project_index(p, &x, e))
+		return p->repo->no_scm || !p->repo->scm_root ? 0 : -1;
+	strvec_sort(paths);
+	for (size_t i = 0; i < paths->n; i++) {
+		autofree char *d = path_dir(paths->v[i]);
+		const char *name = path_base(paths->v[i]);
+
+		if (dir && strcmp(dir, d)) {
+			if (append_lines(p, dir, &lines, e))
+				return -1;
+			str_reset(&lines);
+		}
+		free(dir);
+		dir = take(d);
+		if (strpbrk(name, "[]!*#?\\ \t\n\r") || index_git_ignored(x, paths->v[i], false))
+			continue;
+		str_addf(&lines, "/%s\n", name);
+	}
+	if (dir && append_lines(p, dir, &lines, e))
+		return -1;
+	index_git_ignore_changed(x);
 	return 0;
 }

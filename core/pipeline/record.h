@@ -8,6 +8,7 @@
 
 struct project;
 struct stage;
+struct strvec;
 struct err;
 
 /* Reads every dependency as it is now. hashing: the complaint about a missing one is that of DVC's run-cache lookup. */
@@ -17,5 +18,8 @@ int  record_outs(struct project *p, struct stage *s, bool no_commit, struct err 
 int  record_check_outs(struct project *p, const struct stage *s, struct err *e);
 /* Outputs that stay in place while the stage runs must not share bytes with the cache. */
 int  record_unprotect(struct project *p, const struct stage *s, struct err *e);
+
+/* Puts plain names into the .gitignore of their directories, one write for each file. Others are left to track_ignore(). */
+int  record_ignore(struct project *p, struct strvec *paths, struct err *e);
 
 #endif

@@ -64,6 +64,7 @@ struct runner {
 	size_t *pending;        /* steps a step still waits for */
 	bool *forced;
 	size_t first;           /* no step before this one waits */
+	bool ignored;           /* outputs of a long plan were put into .gitignore together */
 	struct job **jobs;
 	size_t njobs;
 	struct map limits;      /* name -> running count */
@@ -491,6 +492,24 @@ static int pull_deps(struct runner *r, struct stage *s, struct err *e)
 	return 0;
 }
 
+/* In a long plan the .gitignore of a directory is written once, not once for each output. */
+static int ignore_outputs(struct runner *r, struct err *e)
+{
+	autostrvec struct strvec paths = STRVEC_INIT;
+
+	if (r->ignored || r->plan->n < 32)
+		return 0;
+	r->ignored = true;
+	for (size_t i = 0; i < r->plan->n; i++) {
+		const struct stage *s = r->plan->v[i].stage;
+
+		for (size_t k = 0; s->cmd && k < s->nouts; k++)
+			if (s->outs[k]->cache && s->outs[k]->path && *s->outs[k]->path)
+				strvec_push(&paths, s->outs[k]->path);
+	}
+	return record_ignore(r->p, &paths, e);
+}
+
 /* Up to the start of the commands, or to the end when none need to run. */
 static enum begin run_stage(struct runner *r, size_t i, struct job *j, const struct stage_status *st, struct err *e)
 {
@@ -503,6 +522,8 @@ static enum begin run_stage(struct runner *r, size_t i, struct job *j, const str
 		return BEGIN_FAILED;
 	if (!s->cmd || !node_truthy(s->cmd) || s->frozen)
 		return run_verify(r, j, s, e) ? BEGIN_FAILED : BEGIN_FINISHED;
+	if (ignore_outputs(r, e))
+		return BEGIN_FAILED;
 	if (aside_take(&j->aside, r->p, s, r->forced[i] && !r->o->explain ? NULL : st, e) || record_unprotect(r->p, s, e))
 		return BEGIN_FAILED;
 	if (!r->forced[i]) {
