@@ -1,5 +1,4 @@
 """Every scenario against what the reference tool did (see scenario.py)."""
-import json
 import os
 
 import pytest
@@ -8,7 +7,7 @@ import scenario
 from conftest import DVC, GIT_DATA
 
 CASES = [(f, s) for f in scenario.FILES for s in scenario.load(f)]
-GOLD = {f: json.loads(scenario.golden_path(f).read_text()) for f in scenario.FILES}
+GOLD = {f: scenario.expected(f) for f in scenario.FILES}
 
 
 @pytest.mark.parametrize("path,sc", CASES, ids=[f"{f.stem}-{s.name}" for f, s in CASES])
