@@ -157,21 +157,22 @@ void hex_encode(char *out, const unsigned char *p, size_t n)
 	out[2 * n] = 0;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* One more than the digit's value; 0: not a digit. */
+static const unsigned char hex_value[256] = {
+	['0'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+	['a'] = 11, 12, 13, 14, 15, 16,
+};
 
 bool hex_decode(unsigned char *out, const char *hex, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		int hi = hex_value(hex[2 * i]), lo = hi < 0 ? -1 : hex_value(hex[2 * i + 1]);
+	const unsigned char *s = (const unsigned char *)hex;
 
-		if (lo < 0)
+	for (size_t i = 0; i < n; i++, s += 2) {
+		unsigned hi = hex_value[s[0]], lo = hi ? hex_value[s[1]] : 0;
+
+		if (!lo)
 			return false;
-		out[i] = (unsigned char)(hi << 4 | lo);
+		out[i] = (unsigned char)((hi - 1) << 4 | (lo - 1));
 	}
 	return true;
 }

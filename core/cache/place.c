@@ -36,6 +36,7 @@ struct placing {
 	struct state_stat *st;          /* of each file made; size UINT64_MAX: not to be remembered */
 	struct desk *desk;              /* per worker */
 	atomic_bool unusable[LINK_COPY + 1];
+	atomic_bool no_anon;            /* the file system has no O_TMPFILE */
 	_Atomic size_t missing;
 };
 
@@ -77,31 +78,57 @@ static int copy_bytes(int from, int to, unsigned char *buf)
 	}
 }
 
-/* Gives the complete file its name: only a file that may be replaced is. */
-static int name_it(int dirfd, const char *tmp, const struct place *p, const char *base)
+/* Gives the complete file its name; only a file that may be replaced is. tmp "": the file has no name yet. */
+static int name_it(struct desk *d, int fd, const char *tmp, const struct place *p, const char *base)
 {
+	char proc[32];
+
+	if (!*tmp) {
+		if (!linkat(fd, "", d->dirfd, base, AT_EMPTY_PATH))
+			return 0;
+		if (errno != ENOENT)
+			return -1;
+		snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);   /* no privilege for the direct way */
+		return linkat(AT_FDCWD, proc, d->dirfd, base, AT_SYMLINK_FOLLOW);
+	}
 	if (p->replace)
-		return renameat(dirfd, tmp, dirfd, base);
-	if (!renameat2(dirfd, tmp, dirfd, base, RENAME_NOREPLACE))
+		return renameat(d->dirfd, tmp, d->dirfd, base);
+	if (!renameat2(d->dirfd, tmp, d->dirfd, base, RENAME_NOREPLACE))
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -1;
-	if (linkat(dirfd, tmp, dirfd, base, 0))        /* file systems that do not know the flag */
+	if (linkat(d->dirfd, tmp, d->dirfd, base, 0))  /* file systems that do not know the flag */
 		return -1;
-	return unlinkat(dirfd, tmp, 0);
+	return unlinkat(d->dirfd, tmp, 0);
 }
 
-/* Copy or reflink: through a temporary beside the place. */
+/* A new file is made without a name where that can be: whatever ends the process leaves nothing in the work tree. */
+static int open_new(struct placing *g, struct desk *d, const struct place *p, char tmp[32])
+{
+	mode_t mode = p->isexec ? 0766 : 0666;
+	int fd;
+
+	if (!p->replace && !atomic_load_explicit(&g->no_anon, memory_order_relaxed)) {
+		tmp[0] = 0;
+		fd = openat(d->dirfd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+		if (fd >= 0 || errno == ENOSPC || errno == EDQUOT || errno == EACCES || errno == EROFS ||
+		    errno == EMFILE || errno == ENFILE)
+			return fd;
+		atomic_store(&g->no_anon, true);
+	}
+	fs_temp_name(tmp);
+	return openat(d->dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+}
+
+/* Copy or reflink. */
 static int by_content(struct placing *g, size_t i, struct desk *d, const char *base, int from, bool clone)
 {
 	struct place *p = &g->p[i];
 	char tmp[32];
 	struct stat st;
-	autoclose int fd = -1;
+	autoclose int fd = open_new(g, d, p, tmp);
 	int saved;
 
-	fs_temp_name(tmp);
-	fd = openat(d->dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, p->isexec ? 0766 : 0666);
 	if (fd < 0)
 		return -1;
 	proc_fault("place.created");
@@ -110,7 +137,7 @@ static int by_content(struct placing *g, size_t i, struct desk *d, const char *b
 	if (stamp(fd))
 		goto undo;
 	proc_fault("place.complete");
-	if (name_it(d->dirfd, tmp, p, base))
+	if (name_it(d, fd, tmp, p, base))
 		goto undo;
 	proc_fault("place.named");
 	if (!fstat(fd, &st))
@@ -118,7 +145,8 @@ static int by_content(struct placing *g, size_t i, struct desk *d, const char *b
 	return 0;
 undo:
 	saved = errno;
-	unlinkat(d->dirfd, tmp, 0);
+	if (*tmp)
+		unlinkat(d->dirfd, tmp, 0);
 	errno = saved;
 	return -1;
 }
