@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
+import places  # noqa: E402
 from servers import s3 as s3_server  # noqa: E402
 from servers.faultproxy import FaultProxy  # noqa: E402
 
@@ -13,11 +14,15 @@ from servers.faultproxy import FaultProxy  # noqa: E402
 class Place:
     """Where one test's remote lives."""
 
-    def __init__(self, url, options=(), secrets=(), keys=None, read=None, write=None, delete=None):
+    def __init__(self, url, options=(), secrets=(), keys=None, read=None, write=None, delete=None, prepare=None, env=()):
         self.url, self.options, self.secrets = url, dict(options), dict(secrets)
+        self.prepare, self.env = prepare, dict(env)
         self.keys, self.read, self.write, self.delete = keys, read, write, delete
 
     def add_to(self, repo, name="r", tool="gd", **more):
+        repo.env.update(self.env)
+        if self.prepare:
+            self.prepare(repo)
         repo.tool(tool, "remote", "add", "-q", "-f", "-d", name, self.url)
         for k, v in {**self.options, **more}.items():
             repo.tool(tool, "remote", "modify", "-q", name, k, v)
@@ -28,11 +33,20 @@ class Place:
 _servers = {}
 
 
-@pytest.fixture(scope="session", params=["local", "weed", "versitygw"])
+@pytest.fixture(scope="session", params=["local", "weed", "versitygw", *places.KINDS])
 def server(request, tmp_path_factory):
     kind = request.param
     if kind == "local":
         yield None
+        return
+    if kind in places.KINDS:
+        try:
+            s = places.start(kind, tmp_path_factory.mktemp(kind))
+        except places.Missing as e:
+            pytest.skip(str(e))
+        s.kind = kind
+        yield s
+        s.stop()
         return
     if not s3_server.find(kind):
         pytest.skip(f"{kind} is not installed")
@@ -83,6 +97,8 @@ _count = iter(range(10**9))
 def place(server, tmp_path):
     if server is None:
         return local_place(tmp_path / "remote")
+    if server.kind in places.KINDS:
+        return Place(**places.place_of(server.kind, server, f"t{next(_count)}/pre fix"))
     return s3_place(server, f"t{next(_count)}/pre fix+ü")
 
 
