@@ -39,7 +39,9 @@ def _ssh(kind, s, name):
 
 
 def _dav(kind, s, name):
-    return dict(url=s.url(name), options=s.options, secrets=s.secrets, **_files(s.root / name))
+    # The reference cannot make the base collection itself; that we can is test_webdav's matter.
+    return dict(url=s.url(name), options=s.options, secrets=s.secrets, **_files(s.root / name),
+                prepare=lambda repo: (s.root / name).mkdir(parents=True, exist_ok=True))
 
 
 def _objects(s, name):
