@@ -85,8 +85,8 @@ static int ask(const struct commit_opts *o, const char *stage, const struct stag
 }
 
 /* A part of a directory brings its whole directory up to date, but only the part is stored, as with DVC. */
-static int record(struct project *p, struct stage *s, const struct item *only, const char *inside, bool save, const struct commit_opts *o,
-		  struct err *e)
+static int record(struct project *p, struct stage *s, const struct item *only, const char *inside, bool save,
+		  const struct commit_opts *o, struct err *e)
 {
 	unsigned flags = o->no_relink ? TRACK_NO_RELINK : 0;
 

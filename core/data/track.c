@@ -550,8 +550,10 @@ int track_remove_out(struct project *p, struct item *out, bool force, struct err
 	(void)force;
 	if (!abs || !fs_exists(abs))
 		return 0;
-	if (!out->path)
-		return fs_rm_tree(abs, e);
+	if (!out->path) {               /* a pointer may name anything: what is not in the repository is not ours to delete */
+		notice(NOTICE_WARN, "'%s' lies outside of the repository and is left alone.", abs);
+		return 0;
+	}
 	if (!*out->path)
 		return err_set(e, ERR_UNSAFE, "cannot remove the repository itself");
 	root = open(p->repo->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

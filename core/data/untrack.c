@@ -107,7 +107,7 @@ static int drop_outs(struct project *p, struct stage *s, bool outs, struct err *
 			continue;
 		if (outs && track_remove_out(p, out, true, e))
 			return -1;
-		if (!outs && out->cache && !access(abs, F_OK) && track_unprotect(abs, e))
+		if (!outs && out->cache && out->path && !access(abs, F_OK) && track_unprotect(abs, e))
 			return -1;
 		if (track_unignore(p, out, e))
 			return -1;
@@ -284,6 +284,9 @@ static int move_to(struct project *p, struct item *out, struct stage *s, struct 
 	autofree char *old_file = repo_abs(p->repo, out->stage->file), *shown = item_show(s->outs[0], p->repo->cwd_rel);
 	struct stat st;
 
+	if (!s->outs[0]->path)
+		return err_set(e, ERR_FAIL, "Cached output(s) outside of DVC project: %s. See <https://dvc.org/doc/user-guide/"
+			       "data-management/importing-external-data> for more info.", to);
 	if (track_check_git(p, s->outs[0], e) || rename_data(from, to, e))
 		return -1;
 	if (!stat(to, &st) && S_ISREG(st.st_mode) && !st.st_size)

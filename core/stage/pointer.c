@@ -538,7 +538,9 @@ struct node *pointer_to_node(const struct stage *s)
 
 	set_str(doc, "desc", s->desc);
 	set_str(doc, "md5", s->md5);
-	if (strcmp(rel, "."))
+	if (str_starts(s->wdir, ".."))          /* outside the root: only the text knows where */
+		set_str(doc, "wdir", s->wdir_def);
+	else if (strcmp(rel, "."))
 		node_set(doc, "wdir", node_str(rel));
 	if (s->frozen)
 		node_set(doc, "frozen", node_bool(true));
