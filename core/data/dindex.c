@@ -16,6 +16,8 @@
 #include "core/stage/index.h"
 #include "core/stage/stage.h"
 
+#include <limits.h>
+
 #define ARENA_BLOCK (256u << 10)
 #define MANIFEST_MAX (1ull << 30)
 
@@ -199,13 +201,18 @@ static void keep_tree(struct dindex *x, struct tree *t)
 	x->trees[x->ntrees++] = t;
 }
 
-static void add_members(struct dindex *x, const struct item *out, const struct tree *t, const char *prefix, bool legacy)
+static int add_members(struct dindex *x, const struct item *out, const struct tree *t, const char *prefix, bool legacy,
+		       struct err *e)
 {
 	struct map once = MAP_INIT;
 	size_t from, to, base = strlen(out->path);
 
 	if (!tree_range(t, prefix, &from, &to))
-		return;
+		return 0;
+	for (size_t i = from; i < to; i++)
+		if (strlen(t->e[i].path) >= PATH_MAX)
+			return err_set(e, ERR_UNSAFE, "the manifest of '%s' holds a name of %zu bytes", out->path,
+				       strlen(t->e[i].path));
 	for (size_t i = from; i < to; i++) {
 		const char *key = arena_join(x, out->path, t->e[i].path);
 		struct dentry *d = add_entry(x, key, out);
@@ -216,6 +223,7 @@ static void add_members(struct dindex *x, const struct item *out, const struct t
 		add_parents(x, key, base, out, &once);
 	}
 	map_release(&once, NULL);
+	return 0;
 }
 
 int dindex_add_declared(struct dindex *x, const struct dselect *s, unsigned flags, struct err *e)
@@ -255,8 +263,7 @@ int dindex_add_declared(struct dindex *x, const struct dselect *s, unsigned flag
 		tree_id(t, &d->id);
 		d->has_id = true;
 	}
-	add_members(x, out, t, s->whole ? "" : s->key + strlen(out->path) + 1, legacy);
-	return 0;
+	return add_members(x, out, t, s->whole ? "" : s->key + strlen(out->path) + 1, legacy, e);
 }
 
 static void add_present_dir(struct dindex *x, const struct dselect *s, struct wtree *w)

@@ -285,22 +285,41 @@ static void push(struct ls_entries *l, struct ls_entry t)
 	l->v[l->n++] = t;
 }
 
-static void tracked_children(const struct dindex *x, const char *rel, struct ls_entries *out)
+/* First entry from 'lo' on that is not lower than key. */
+static size_t lower_bound(const struct dindex *x, size_t lo, const char *key)
 {
-	autofree char *prefix = *rel ? xasprintf("%s/", rel) : xstrdup("");
-	size_t n = strlen(prefix), lo = 0, hi = x->n;
+	size_t hi = x->n;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (strcmp(x->v[mid].key, prefix) < 0)
+		if (strcmp(x->v[mid].key, key) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	for (; lo < x->n && !strncmp(x->v[lo].key, prefix, n); lo++)
-		if (x->v[lo].key[n] && !strchr(x->v[lo].key + n, '/'))
-			push(out, tracked_entry(&x->v[lo], x->v[lo].key + n));
+	return lo;
+}
+
+/* What lies deeper is stepped over in one search: '0' is the byte after '/'. */
+static void tracked_children(const struct dindex *x, const char *rel, struct ls_entries *out)
+{
+	autofree char *prefix = *rel ? xasprintf("%s/", rel) : xstrdup("");
+	size_t n = strlen(prefix), i = lower_bound(x, 0, prefix);
+
+	while (i < x->n && !strncmp(x->v[i].key, prefix, n)) {
+		const char *name = x->v[i].key + n, *slash = strchr(name, '/');
+
+		if (slash) {
+			autofree char *past = xasprintf("%.*s0", (int)(slash - x->v[i].key), x->v[i].key);
+
+			i = lower_bound(x, i, past);
+			continue;
+		}
+		if (*name)
+			push(out, tracked_entry(&x->v[i], name));
+		i++;
+	}
 }
 
 /* ---- what is there ---- */
