@@ -53,7 +53,7 @@ static void on_open(void *data, const char *name, const char **atts)
 	str_reset(&x->text[x->depth++]);
 	if (x->path.len)
 		str_addc(&x->path, '/');
-	str_adds(&x->path, colon ? colon + 1 : name);
+	str_adds(&x->path, colon && colon[1] ? colon + 1 : name);
 	if (x->r->open && x->r->open(str_cstr(&x->path), x->data, &x->err))
 		stop(x);
 }
