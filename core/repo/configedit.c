@@ -83,9 +83,14 @@ static size_t block_start(const struct cobj *c, size_t i)
 	return at;
 }
 
+/* Behind section i and the sections inside it. */
 static size_t block_end(const struct cobj *c, size_t i)
 {
-	return i + 1 < c->n ? block_start(c, i + 1) : c->lines.n;
+	size_t next = i + 1;
+
+	while (next < c->n && c->sec[next].depth > c->sec[i].depth)
+		next++;
+	return next < c->n ? block_start(c, next) : c->lines.n;
 }
 
 /* Order of kinds in a file DVC wrote: plain sections, remotes, machines, databases. */
@@ -104,7 +109,7 @@ static size_t place_for(const struct cobj *c, const char *section)
 	int rank = section_rank(section);
 
 	for (size_t i = 1; i < c->n; i++)
-		if (section_rank(c->sec[i].name) > rank)
+		if (c->sec[i].depth == 1 && section_rank(c->sec[i].name) > rank)
 			return block_start(c, i);
 	return c->lines.n;
 }
