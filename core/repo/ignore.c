@@ -372,9 +372,8 @@ bool ignore_is(struct ignore *g, const char *rel, bool is_dir)
 		up = path_dir(rel);
 		dir_load(g, d, up);
 	}
-	if (rule_ignores(dir_decide(g, d, rel, is_dir)))
-		return true;
-	return is_dir && g->kind == IGNORE_DVC && source_is_repo(g, rel);
+	/* A directory is judged once, here or by the first question about what is in it. */
+	return is_dir ? dir_get(g, rel)->ignored : rule_ignores(dir_decide(g, d, rel, false));
 }
 
 /* DVC joins neighbouring rules of one kind into one expression, and that names its first match: go back to it. */
