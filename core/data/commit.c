@@ -122,9 +122,9 @@ static int commit_target(struct project *p, const struct target *t, const struct
 	return record(p, s, t->out, t->inside, save, o, e);
 }
 
-static int write_stage(struct project *p, const struct stage *s, struct err *e)
+static int write_stage(struct project *p, const struct stage *s, struct lockfile **l, struct err *e)
 {
-	return s->kind == STAGE_SINGLE ? pointer_save(p->repo, s, e) : lock_save_stage(p->repo, s, e);
+	return s->kind == STAGE_SINGLE ? pointer_save(p->repo, s, e) : lock_save_next(l, p->repo, s, e);
 }
 
 /* Path locks, as DVC takes them for the time of the write. */
@@ -145,6 +145,7 @@ int track_commit(struct project *p, const char *target, const struct commit_opts
 	unsigned flags = (o->recursive ? TARGET_RECURSIVE : 0) | (o->with_deps ? TARGET_WITH_DEPS : 0);
 	autocall(targets_release) struct targets t = { NULL, 0, 0 };
 	autostrvec struct strvec names = STRVEC_INIT;
+	struct lockfile *lf = NULL;
 	struct index *x;
 	int rc = 0;
 
@@ -159,9 +160,12 @@ int track_commit(struct project *p, const char *target, const struct commit_opts
 		if (!rc)
 			rc = commit_target(p, &t.v[i], o, e);
 		if (!rc)
-			rc = write_stage(p, t.v[i].stage, e);
+			rc = write_stage(p, t.v[i].stage, &lf, e);
 		pathlock_release(lock);
 	}
+	if (!rc && lf)
+		rc = lockfile_sync(lf, e);
+	lockfile_close(lf);
 	track_warn_unlinked(p);
 	return rc;
 }

@@ -38,6 +38,10 @@ int  lockfile_remove(struct lockfile *l, const char *name, struct err *e);
 /* Waits until the last replace survives a power cut. */
 int  lockfile_sync(struct lockfile *l, struct err *e);
 
+/* For several stages in a row (commit): *l is NULL at first, kept open for the file at hand, closed by the caller. Says
+ * "Updating lock file" once for a file. */
+int  lock_save_next(struct lockfile **l, struct repo *r, const struct stage *s, struct err *e);
+
 /* One-shot forms, for commit, update and remove. */
 int  lock_save_stage(struct repo *r, const struct stage *s, struct err *e);
 int  lock_remove_stage(struct repo *r, const struct stage *s, struct err *e);

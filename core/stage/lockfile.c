@@ -43,6 +43,7 @@ struct lockfile {
 	bool rewrite;           /* DVC would lay the file out differently: the next stage writes it so */
 	struct stat st;         /* of the file as we know it */
 	bool synced;
+	bool once, said;        /* say "Updating" only once */
 	struct timespec last_sync;
 };
 
@@ -398,8 +399,9 @@ int lockfile_put(struct lockfile *l, const struct stage *s, bool *changed, struc
 	differs = !old || !node_equal(old, entry);
 	if (changed)
 		*changed = differs;
-	if (differs)
+	if (differs && !(l->once && l->said))
 		notice(NOTICE_INFO, "Updating lock file '%s'", l->show);
+	l->said |= differs;
 	if (!differs && !l->rewrite)
 		return 0;
 	l->rewrite = false;
@@ -456,6 +458,24 @@ int lockfile_remove(struct lockfile *l, const char *name, struct err *e)
 		return -1;
 	repo_wrote(l->repo, l->path);
 	return lockfile_sync(l, e);
+}
+
+int lock_save_next(struct lockfile **l, struct repo *r, const struct stage *s, struct err *e)
+{
+	autofree char *rel = lock_path_of(s->file);
+
+	if (*l && strcmp((*l)->rel, rel)) {
+		struct lockfile *old = take(*l);
+		int rc = lockfile_sync(old, e);
+
+		lockfile_close(old);
+		if (rc)
+			return -1;
+	}
+	if (!*l && lockfile_open(l, r, rel, e))
+		return -1;
+	(*l)->once = true;
+	return lockfile_put(*l, s, NULL, e);
 }
 
 int lock_save_stage(struct repo *r, const struct stage *s, struct err *e)
