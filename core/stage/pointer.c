@@ -590,6 +590,19 @@ char *pointer_md5_for(const struct stage *s)
 	return xstrdup(md5);
 }
 
+/* ruamel folds double-quoted text in a way that can lose a blank, and so do we, to be byte-equal. A pointer that would
+ * name something else is not written. */
+static int check_reads_back(const struct node *doc, const struct str *text, const char *file, struct err *e)
+{
+	autonode struct node *again = NULL;
+	autoerr struct err why = ERR_INIT;
+
+	if (!yaml_parse(&again, str_cstr(text), text->len, file, 0, &why) && node_equal(doc, again))
+		return 0;
+	return err_set(e, ERR_UNSUPPORTED, "cannot write '%s': YAML as DVC writes it would not read back the same (a name "
+		       "with quotes and backslashes, or a very long one)", file);
+}
+
 int pointer_save(struct repo *r, const struct stage *s, struct err *e)
 {
 	autofree char *path = repo_abs(r, s->file);
@@ -610,6 +623,8 @@ int pointer_save(struct repo *r, const struct stage *s, struct err *e)
 	} else {
 		yaml_dump(&text, doc);
 	}
+	if (doc->n && check_reads_back(doc, &text, s->file, e))
+		return -1;
 	if (fs_replace(path, str_cstr(&text), text.len, 0, e))
 		return err_in(e, "cannot write '%s'", s->file);
 	repo_wrote(r, path);

@@ -8,19 +8,28 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char *written(const struct stage *s)
+static char *written(const struct node *doc)
 {
-	autonode struct node *doc = pointer_to_node(s);
 	autostr struct str out = STR_INIT;
 
 	yaml_dump(&out, doc);
 	return str_take(&out);
 }
 
+/* Long text folds as ruamel folds it, which may lose or add a blank: pointer_save() refuses to write that. */
+static bool folds(const char *text)
+{
+	for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n')
+		if (strcspn(p, "\n") > 70)
+			return true;
+	return strchr(text, '"') != NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct stage *s = NULL, *again = NULL;
-	autofree char *one = NULL, *two = NULL;
+	autonode struct node *one = NULL, *two = NULL;
+	autofree char *text = NULL;
 	autoerr struct err e = ERR_INIT;
 	char md5[33];
 
@@ -31,13 +40,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	pointer_document_md5(s, md5);
 	stage_localise(s, "/r");
-	one = written(s);
-	if (pointer_parse(&again, "d/x.dvc", "./d/x.dvc", NULL, one, strlen(one), &e))
-		BUG("what was written is not read: %s\n%s", e.msg, one);
+	one = pointer_to_node(s);
+	text = written(one);
+	if (pointer_parse(&again, "d/x.dvc", "./d/x.dvc", NULL, text, strlen(text), &e)) {
+		if (folds(text)) {
+			stage_free(s);
+			return 0;
+		}
+		BUG("what was written is not read: %s\n%s", e.msg, text);
+	}
 	stage_localise(again, "/r");
-	two = written(again);
-	if (strcmp(one, two))
-		BUG("what was written changes:\n%s\n%s", one, two);
+	two = pointer_to_node(again);
+	if (!node_equal(one, two) && !folds(text)) {
+		autofree char *other = written(two);
+
+		BUG("what was written changes:\n%s\n%s", text, other);
+	}
 	stage_free(s);
 	stage_free(again);
 	return 0;
