@@ -20,7 +20,7 @@ static char *written(const struct node *doc)
 static bool folds(const char *text)
 {
 	for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n')
-		if (strcspn(p, "\n") > 70)
+		if (strcspn(p, "\n") > 36)
 			return true;
 	return strchr(text, '"') != NULL;
 }
