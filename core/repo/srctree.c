@@ -21,6 +21,7 @@
 struct srctree {
 	struct repo *repo;
 	struct ignore *ignore;
+	bool own_ignore;                /* not the repository's */
 	struct ignore *git_ignore;      /* work tree with git */
 	char *prefix;                   /* the DVC root below the git root; "" when they are one */
 	/* a commit */
@@ -85,6 +86,7 @@ int srctree_rev(struct srctree **out, struct repo *r, const char *rev, struct er
 		t->prefix[0] = 0;
 	src.data = t;
 	t->ignore = ignore_open_source(&src);
+	t->own_ignore = true;
 	if (gitrepo_resolve(g, rev, t->sha, e) || gittree_open(&t->tree, g, t->sha, e)) {
 		srctree_close(t);
 		return -1;
@@ -160,7 +162,7 @@ void srctree_close(struct srctree *t)
 		return;
 	if (t->tree)
 		gittree_close(t->tree);
-	if (t->sha[0])
+	if (t->own_ignore)
 		ignore_close(t->ignore);
 	ignore_close(t->git_ignore);
 	map_release(&t->dirs, dirlist_free);
