@@ -25,6 +25,7 @@
 
 #define ASK_BATCH 512
 #define SMALL_BATCH 64                  /* files a worker takes at once */
+#define FLUSH_FROM 64                   /* files whose records are committed at once; fewer wait for state_close() */
 #define SMALL_MAX INGEST_SMALL_MAX
 #define REFLINK_FROM 16384              /* sharing the blocks of smaller files is not worth two more calls each */
 #define ARENA (SMALL_MAX + (1u << 20))  /* per worker: at least one small file always fits */
@@ -108,14 +109,17 @@ int ingest_changed(struct run *r, const char *rel, struct err *e)
 /* O_NOATIME spares a write of the inode; only the owner may ask for it. */
 int ingest_open(struct run *r, const struct walk_file *f, struct err *e)
 {
-	int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOATIME | (f->is_link ? 0 : O_NOFOLLOW);
+	int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | (f->is_link ? 0 : O_NOFOLLOW);
+	bool quiet = !atomic_load_explicit(&r->atime, memory_order_relaxed);
 	int fd;
 
 	if (!*f->path)
 		flags &= ~O_NOFOLLOW;
-	fd = openat(r->rootfd, *f->path ? f->path : r->root, flags);
-	if (fd < 0 && errno == EPERM)
-		fd = openat(r->rootfd, *f->path ? f->path : r->root, flags & ~O_NOATIME);
+	fd = openat(r->rootfd, *f->path ? f->path : r->root, flags | (quiet ? O_NOATIME : 0));
+	if (fd < 0 && errno == EPERM && quiet) {
+		atomic_store(&r->atime, true);
+		fd = openat(r->rootfd, *f->path ? f->path : r->root, flags);
+	}
 	return fd < 0 ? err_sys(e, "cannot open '%s%s%s'", r->root, *f->path ? "/" : "", f->path) : fd;
 }
 
@@ -484,7 +488,7 @@ static int run(struct ingest *in, const char *root, struct walk *w, bool import,
 		remember(&r);
 	else if (in->state)
 		remember_one(&r);
-	if (in->state && state_flush(in->state, &ignored))
+	if (in->state && w->n >= FLUSH_FROM && state_flush(in->state, &ignored))
 		err_release(&ignored);
 	in->count.files += w->n;
 	in->count.hashed += r.hashed;

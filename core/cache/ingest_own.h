@@ -29,6 +29,7 @@ struct run {
 	unsigned lanes;                 /* large files that one worker has open */
 	struct desk_small { unsigned char *arena; unsigned streak; } *desk;     /* per worker */
 	bool reflink;                   /* how content enters the store ... */
+	atomic_bool atime;              /* the files are somebody else's: O_NOATIME is refused */
 	atomic_bool hardlink;           /* ... until a link is refused */
 
 	_Atomic uint64_t hashed, bytes_hashed, imported, bytes_imported;

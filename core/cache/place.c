@@ -19,6 +19,7 @@
 
 #define BATCH 64
 #define BUFFER (256u << 10)
+#define FLUSH_FROM 64                   /* as in ingest.c */
 #define REMEMBER_AT (256u << 10)        /* records put before they are committed */
 
 /* What one worker keeps from file to file. */
@@ -347,7 +348,8 @@ static void remember(struct placing *g, size_t n)
 		if (++waiting % REMEMBER_AT == 0 && state_flush(g->in->state, &ignored))
 			return;
 	}
-	state_flush(g->in->state, &ignored);
+	if (n >= FLUSH_FROM)
+		state_flush(g->in->state, &ignored);
 }
 
 static int open_place(struct placing *g, size_t n, struct err *e)

@@ -286,15 +286,12 @@ static bool find_name(struct state_reader *r, const char *name, struct rec_item 
 	return false;
 }
 
-bool state_reader_get(struct state_reader *r, const char *path, const struct state_stat *st, struct oid *out)
+static bool committed(struct state_reader *r, const char *rel, const struct state_stat *st, struct oid *out)
 {
-	const char *rel, *base;
+	const char *base;
 	size_t n;
 	struct rec_item x;
 
-	if (!r)
-		return false;
-	rel = state_rel(r->s, path);
 	base = path_base(rel);
 	n = base > rel ? (size_t)(base - rel) - 1 : 0;
 	if (!r->dir || n != r->dirlen || memcmp(r->dir, rel, n))
@@ -304,6 +301,36 @@ bool state_reader_get(struct state_reader *r, const char *path, const struct sta
 	memcpy(out->md5, x.md5, 16);
 	out->is_dir = x.is_dir != 0;
 	return true;
+}
+
+/* What this process put and has not committed yet. Called with the lock held. */
+static bool waiting(struct state *s, const char *rel, const struct state_stat *st, struct oid *out)
+{
+	autofree char *dir = path_dir(rel);
+	const struct state_pending *p = map_get(&s->files, dir);
+	uintptr_t i = p ? (uintptr_t)map_get(&p->at, path_base(rel)) : 0;
+
+	if (!i || memcmp(&p->v[i - 1].st, st, sizeof(*st)))
+		return false;
+	*out = p->v[i - 1].id;
+	return true;
+}
+
+bool state_reader_get(struct state_reader *r, const char *path, const struct state_stat *st, struct oid *out)
+{
+	const char *rel = r ? state_rel(r->s, path) : NULL;
+	bool found;
+
+	if (!r)
+		return false;
+	if (committed(r, rel, st, out))
+		return true;
+	if (!atomic_load_explicit(&r->s->waiting, memory_order_relaxed))
+		return false;
+	pthread_mutex_lock(&r->s->mu);
+	found = waiting(r->s, rel, st, out);
+	pthread_mutex_unlock(&r->s->mu);
+	return found;
 }
 
 bool state_get(struct state *s, const char *path, const struct stat *st, struct oid *out)
@@ -322,7 +349,8 @@ bool state_get(struct state *s, const char *path, const struct stat *st, struct 
 	if (s->shared) {
 		free(s->shared->dir);
 		s->shared->dir = NULL;
-		found = state_reader_get(s->shared, path, &want, out);
+		found = committed(s->shared, state_rel(s, path), &want, out) ||
+			waiting(s, state_rel(s, path), &want, out);
 		mdb_txn_reset(s->shared->txn);  /* holds no old pages between questions */
 	}
 undo:

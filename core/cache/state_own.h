@@ -29,7 +29,7 @@ struct rec_item {
 
 /* Single files put since the last flush, of one directory. */
 struct state_pitem { char *name; struct state_stat st; struct oid id; };
-struct state_pending { struct state_pitem *v; size_t n, cap; };
+struct state_pending { struct state_pitem *v; size_t n, cap; struct map at; };  /* at: name -> index + 1 of the last */
 struct state {
 	MDB_env *env;
 	MDB_dbi dbi;
@@ -41,6 +41,7 @@ struct state {
 	struct map facts;               /* key -> struct state_blob; NULL bytes: delete */
 	size_t pending_bytes;
 	struct state_reader *shared;    /* for state_get() */
+	atomic_size_t waiting;          /* single files put and not committed */
 	atomic_uint readers;
 	atomic_bool broken;             /* the database gave nonsense: it is set aside at close */
 };

@@ -11,6 +11,7 @@
 #include <sys/file.h>
 
 #define FLUSH_AT (16u << 20)            /* bytes of records waiting that are committed without being asked */
+#define WAITING_MOST (256u << 10)       /* the same, in single files */
 #define MAX_RECORD (1u << 31)
 
 static char *dir_of(const struct state *s, const char *path)
@@ -21,7 +22,9 @@ static char *dir_of(const struct state *s, const char *path)
 void state_put_stat(struct state *s, const char *path, const struct state_stat *st, const struct oid *id)
 {
 	autofree char *dir = s ? dir_of(s, path) : NULL;
+	autoerr struct err ignored = ERR_INIT;
 	struct state_pending *p;
+	bool full;
 
 	if (!s)
 		return;
@@ -33,7 +36,11 @@ void state_put_stat(struct state *s, const char *path, const struct state_stat *
 	}
 	GROW(p->v, p->n, p->cap);
 	p->v[p->n++] = (struct state_pitem){ xstrdup(path_base(path)), *st, *id };
+	map_put(&p->at, p->v[p->n - 1].name, (void *)(uintptr_t)p->n);
+	full = atomic_fetch_add(&s->waiting, 1) >= WAITING_MOST;
 	pthread_mutex_unlock(&s->mu);
+	if (full)
+		state_flush(s, &ignored);
 }
 
 void state_put(struct state *s, const char *path, const struct stat *st, const struct oid *id)
@@ -139,16 +146,14 @@ static int by_item_name(const void *a, const void *b)
 static struct state_blob *merge(const struct state_pending *p, const MDB_val *old)
 {
 	autofree struct state_item *v = NULL;
-	struct map seen = MAP_INIT;
 	struct rec_head h = { .n = 0 };
-	struct state_blob *b;
 	size_t n = 0;
 
 	if (old)
 		memcpy(&h, old->mv_data, sizeof(h));
 	v = xreallocarray(NULL, p->n + h.n + 1, sizeof(*v));
 	for (size_t i = p->n; i-- > 0;) {
-		if (map_put(&seen, p->v[i].name, p->v[i].name))
+		if ((uintptr_t)map_get(&p->at, p->v[i].name) != i + 1)
 			continue;
 		v[n++] = (struct state_item){ p->v[i].name, p->v[i].st, p->v[i].id };
 	}
@@ -158,15 +163,13 @@ static struct state_blob *merge(const struct state_pending *p, const MDB_val *ol
 
 		state_rec_item(&x, old, i);
 		name = (const char *)old->mv_data + x.name;
-		if (map_has(&seen, name))
+		if (map_has(&p->at, name))
 			continue;
 		v[n] = (struct state_item){ .name = name, .st = x.st, .id.is_dir = x.is_dir != 0 };
 		memcpy(v[n++].id.md5, x.md5, 16);
 	}
 	qsort(v, n, sizeof(*v), by_item_name);
-	b = make_record(v, n, 0);
-	map_release(&seen, NULL);
-	return b;
+	return make_record(v, n, 0);
 }
 
 static int put_blob(MDB_txn *txn, MDB_dbi dbi, MDB_val *k, const struct state_blob *b)
@@ -268,6 +271,7 @@ static void drop_pending(struct state *s)
 
 		for (size_t j = 0; j < p->n; j++)
 			free(p->v[j].name);
+		map_release(&p->at, NULL);
 		free(p->v);
 		free(p);
 	}
@@ -276,6 +280,7 @@ static void drop_pending(struct state *s)
 	map_release(&s->facts, free);
 	s->files = s->dirs = s->facts = (struct map)MAP_INIT;
 	s->pending_bytes = 0;
+	atomic_store(&s->waiting, 0);
 }
 
 int state_flush(struct state *s, struct err *e)

@@ -45,7 +45,8 @@ int  store_has(struct store *s, const struct oid *id, uint64_t *size, struct err
 int  store_has_quick(struct store *s, const struct oid *id, uint64_t *size);
 int  store_read(struct store *s, const struct oid *id, int *out_fd, struct err *e);     /* ERR_NOTFOUND, ERR_CORRUPT */
 int  store_put_bytes(struct store *s, const void *p, size_t n, const struct oid *id, struct err *e);
-/* Temporary inside the store (id may be NULL: not known yet), 0644, read-write, empty; then publish it under id (S5: the caller has hashed it), or drop it. */
+/* An empty temporary inside the store, 0644, read-write (id may be NULL: not known yet); then it is published under id
+ * (S5: the caller has hashed it), or dropped. */
 int  store_temp(struct store *s, const struct oid *id, int *out_fd, char **out_tmp, struct err *e);
 int  store_publish(struct store *s, const struct oid *id, int fd, const char *tmp, struct err *e);
 void store_drop(struct store *s, const char *tmp);

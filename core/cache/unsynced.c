@@ -107,6 +107,27 @@ struct unsynced *unsynced_open(const char *file)
 	return u;
 }
 
+/* Always the first line and always as long: its times can be written over in place. */
+static void dirty_line(struct str *out, const struct unsynced *u)
+{
+	str_addf(out, "dirty %s %020lld %020lld\n", u->boot, (long long)u->since, (long long)u->last);
+}
+
+/* Notes the time of the last write without a flush: the mark on the disk stays whole whichever bytes get there. */
+static void note_last(const struct unsynced *u)
+{
+	autoclose int fd = open(u->file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	autostr struct str line = STR_INIT;
+	char was[128];
+	size_t head = strlen("dirty ") + strlen(u->boot) + 1;
+
+	dirty_line(&line, u);
+	if (fd < 0 || line.len > sizeof(was) || pread(fd, was, line.len, 0) != (ssize_t)line.len ||
+	    memcmp(was, line.buf, head) || was[line.len - 1] != '\n')
+		return;         /* only ever too careful: it stays as it is */
+	(void)!pwrite(fd, line.buf, line.len, 0);
+}
+
 /* Called with the lock held. */
 static int save(struct unsynced *u, struct err *e)
 {
@@ -116,7 +137,7 @@ static int save(struct unsynced *u, struct err *e)
 	char hex[OID_HEX_MAX];
 
 	if (u->dirty)
-		str_addf(&s, "dirty %s %lld %lld\n", u->boot, (long long)u->since, (long long)u->last);
+		dirty_line(&s, u);
 	for (size_t i = 0; i < u->nspans; i++)
 		str_addf(&s, "suspect %lld %lld\n", (long long)u->span[i].from, (long long)u->span[i].to);
 	for (size_t i = 0; (id = binset_next(&u->good, &i));) {
@@ -137,8 +158,10 @@ void unsynced_close(struct unsynced *u)
 		return;
 	if (u->ours)
 		u->last = now_ns();
-	if (u->ours || u->good_changed || u->unsaved)
+	if (u->good_changed || u->unsaved)
 		save(u, &ignored);      /* a failure only means more caution than needed next time */
+	else if (u->ours)
+		note_last(u);
 	pthread_mutex_destroy(&u->mu);
 	binset_release(&u->good);
 	free(u->span);

@@ -53,6 +53,7 @@ static void an_answer_needs_the_same_stat(void **state UNUSED)
 	struct oid id = oid_of("x"), got;
 
 	state_put(s, "/repo/a/f", &st, &id);
+	assert_true(state_get(s, "/repo/a/f", &st, &got));      /* also before it is committed */
 	assert_int_equal(state_flush(s, &e), 0);
 	assert_true(state_get(s, "/repo/a/f", &st, &got));
 	assert_true(oid_eq(&got, &id));
