@@ -37,7 +37,7 @@ static int run_fetch(struct session *s, void *argp, struct err *e)
 		rc = sync_failures(&r, "download", e);
 	if (rc)
 		show_failed(e, "failed to fetch data from the cloud");
-	if (rc && e->code != ERR_INTR)
+	if (rc && e->code != ERR_INTR && !e->exit_status)
 		e->exit_status = 1;
 	transfer_result_release(&r);
 	return rc;

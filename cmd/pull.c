@@ -61,7 +61,7 @@ static int run_pull(struct session *s, void *argp, struct err *e)
 		sync_summary(s, a, "fetched", &r, NULL);
 	if (rc)
 		show_failed(e, "failed to pull data from the cloud");
-	if (rc && e->code != ERR_INTR)
+	if (rc && e->code != ERR_INTR && !e->exit_status)
 		e->exit_status = 1;
 	transfer_result_release(&r);
 	return rc;

@@ -36,7 +36,7 @@ static int run_push(struct session *s, void *argp, struct err *e)
 		rc = sync_failures(&r, "upload", e);
 	if (rc)
 		show_failed(e, "failed to push data to the cloud");
-	if (rc && e->code != ERR_INTR)
+	if (rc && e->code != ERR_INTR && !e->exit_status)
 		e->exit_status = 1;
 	transfer_result_release(&r);
 	return rc;

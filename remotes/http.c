@@ -28,6 +28,7 @@ static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 #define WINDOW_FIRST 16u
 #define WINDOW_MOST 64u
 #define PAGE_TRIES 8u
+#define PAGE_TRIES_COLD 3u        /* nobody has ever answered */
 #define HEAD_MAX 65536u
 
 struct xfer {
@@ -61,7 +62,7 @@ struct http_engine {
 	struct page_wait *pages;
 	unsigned listings;
 	struct err list_err;
-	bool list_failed;
+	bool list_failed, answered;
 	int64_t checked_ms;
 };
 
@@ -206,6 +207,8 @@ static size_t on_read(char *p, size_t size, size_t n, void *data)
 	if (got <= 0)
 		return CURL_READFUNC_ABORT;
 	x->sent += (uint64_t)got;
+	if (x->hop && x->hop->op->sent)
+		x->hop->op->sent(x->hop->op, (size_t)got);
 	return (size_t)got;
 }
 
@@ -467,6 +470,7 @@ static void hop_finish(struct http_remote *h, struct hop *o, enum rclass c)
 	if (c == RC_OK && op->commit && op->commit(op))
 		c = class_of_err(&op->err);
 	op->impl = NULL;
+	err_release(&o->why);
 	free(o);
 	op->done(op, c);
 }
@@ -499,6 +503,45 @@ static bool hop_feed(struct http_remote *h, struct hop *o)
 	return true;
 }
 
+/* A part that must be sent again does not take the others with it: they may end, then the whole is tried again. */
+static void drain_begin(struct hop *o)
+{
+	struct rop *op = o->op;
+
+	o->draining = true;
+	err_move(&o->why, &op->err);
+	memcpy(o->why_code, op->code, sizeof(o->why_code));
+	o->why_status = op->http_status;
+	o->why_after = op->retry_after;
+}
+
+static void drain_end(struct hop *o)
+{
+	struct rop *op = o->op;
+
+	err_move(&op->err, &o->why);
+	memcpy(op->code, o->why_code, sizeof(op->code));
+	op->http_status = o->why_status;
+	op->retry_after = o->why_after;
+}
+
+static void hop_go_on(struct http_remote *h, struct hop *o, enum rclass c)
+{
+	if (c == RC_RETRY && !o->draining && o->inflight) {
+		hop_unqueue(h->eng, o);
+		drain_begin(o);
+	} else if (o->draining && (c == RC_MORE || c == RC_RETRY)) {
+		if (o->inflight)
+			return;
+		drain_end(o);
+		hop_finish(h, o, RC_RETRY);
+	} else if (c != RC_MORE) {
+		hop_finish(h, o, c);
+	} else if (!hop_is_queued(h->eng, o)) {
+		hop_requeue(h->eng, o);
+	}
+}
+
 static void hop_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 {
 	struct http_engine *g = h->eng;
@@ -522,10 +565,7 @@ static void hop_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 		c = h->dialect->classify(h, o, &x->req, &x->resp);
 	}
 	xfer_put(g, x);
-	if (c != RC_MORE)
-		hop_finish(h, o, c);
-	else if (!hop_is_queued(g, o))
-		hop_requeue(g, o);
+	hop_go_on(h, o, c);
 }
 
 /* ---- listing ---- */
@@ -644,7 +684,7 @@ static void list_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 	} else if (rc == LIST_DONE) {
 		g->listings--;
 		listing_free(l);
-	} else if (e.code == ERR_TEMP && attempt + 1 < PAGE_TRIES && !g->list_failed) {
+	} else if (e.code == ERR_TEMP && attempt + 1 < (g->answered ? PAGE_TRIES : PAGE_TRIES_COLD) && !g->list_failed) {
 		page_wait(g, l, attempt + 1, again ? 0 : now_ms() + retry_delay_ms(attempt + 1, after));
 	} else {
 		list_fail(g, l, &e);
@@ -678,6 +718,8 @@ static struct xfer *first_stalled(struct http_engine *g)
 
 static void answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 {
+	if (x->resp.status)
+		h->eng->answered = true;
 	if (x->hop)
 		hop_answer(h, x, cc);
 	else

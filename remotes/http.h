@@ -91,7 +91,10 @@ struct hop {
 	void *state;                    /* the dialect's, freed in end() */
 	/* engine's */
 	struct hop *next;
-	bool begun;
+	bool begun, draining;           /* draining: one exchange is to be tried again; the others may end first */
+	struct err why;
+	char why_code[64];
+	int why_status, why_after;
 };
 /* One stream of pages. The dialect owns the meaning of marker; all strings belong to the engine. */
 struct listing {

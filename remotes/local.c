@@ -81,7 +81,7 @@ static bool clone_whole(struct local *l, const struct rop *op, int to)
 }
 
 /* The source's bytes into 'to', digested on the way when their md5 is known. */
-static int copy_bytes(const struct rop *op, int to, unsigned char *buf, unsigned char md5[16], struct err *e)
+static int copy_bytes(struct rop *op, int to, unsigned char *buf, unsigned char md5[16], struct err *e)
 {
 	uint64_t off = 0;
 	struct md5 m;
@@ -101,6 +101,8 @@ static int copy_bytes(const struct rop *op, int to, unsigned char *buf, unsigned
 		if (fs_write_all(to, p, (size_t)got))
 			return err_sys(e, "cannot write");
 		off += (uint64_t)got;
+		if (op->sent)
+			op->sent(op, (size_t)got);
 	}
 	md5_final(&m, md5);
 	return 0;

@@ -44,6 +44,7 @@ struct rop {
 	 * fails the operation by the error's class. */
 	int (*begin)(struct rop *r);
 	int (*commit)(struct rop *r);
+	void (*sent)(struct rop *r, size_t n);  /* PUT: bytes on their way, for progress; may be NULL; may count some twice */
 	uint64_t off;
 	unsigned char md5[16];          /* PUT: with ROP_HAS_MD5, of the very bytes */
 	unsigned flags;

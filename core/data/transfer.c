@@ -188,8 +188,12 @@ int transfer_push_set(struct project *p, struct remote *r, struct want_set *w, c
 		return -1;
 	/* With --check a present but wrong object is replaced. */
 	x.overwrite = o->check || !(r->caps & REMOTE_COND_PUT);
-	if (read_remote_manifests(&x, e) || plan_have(&x, o->check, e))
+	if (read_remote_manifests(&x, e) || plan_have(&x, o->check, e)) {
+		/* What DVC does not handle there ends with its status for surprises. */
+		if (e->code != ERR_INTR && e->code != ERR_CONFIG)
+			e->exit_status = 255;
 		goto undo;
+	}
 	if (o->dry_run) {
 		open_to_missing(&x);
 		plan_dry(&x);
@@ -202,6 +206,27 @@ int transfer_push_set(struct project *p, struct remote *r, struct want_set *w, c
 undo:
 	run_close(&x);
 	return rc;
+}
+
+/* Such a remote keeps files under their own names, with versions: objects by hash would be in nobody's way, and no use. */
+static int refuse_versioned(struct project *p, const char *name, struct err *e)
+{
+	autofree char *section = NULL, *low = NULL;
+
+	if (!name)
+		name = config_get(p->repo->config, "core", "remote");
+	if (!name)
+		return 0;
+	low = xstrdup(name);
+	for (char *c = low; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	section = xasprintf("remote \"%s\"", low);
+	if (!config_bool(p->repo->config, section, "version_aware", false) &&
+	    !config_bool(p->repo->config, section, "worktree", false))
+		return 0;
+	err_set(e, ERR_UNSUPPORTED, "remote '%s' is cloud versioned (version_aware or worktree)", name);
+	err_hint(e, "use 'dvc' for this remote");
+	return -1;
 }
 
 static int need_default(const struct want_parts *parts)
@@ -257,7 +282,7 @@ int transfer_push(struct project *p, const struct collect_opts *c, const struct 
 	for (size_t i = 0; i < parts.n && !rc; i++) {
 		const char *name = parts.v[i].remote ? parts.v[i].remote : o->remote;
 
-		rc = remote_open_named(&r, p->repo, name, o->jobs, e);
+		rc = refuse_versioned(p, name, e) ? -1 : remote_open_named(&r, p->repo, name, o->jobs, e);
 		if (!rc)
 			rc = transfer_push_set(p, r, &parts.v[i].set, o, res, e);
 		remote_close(r);
@@ -530,7 +555,7 @@ static int fetch_part(struct project *p, struct want_part *part, const struct tr
 	}
 	if (!name && !config_get(p->repo->config, "core", "remote"))
 		return 0;       /* nowhere to ask; the command says so */
-	if (remote_open_named(&r, p->repo, name, o->jobs, e))
+	if (refuse_versioned(p, name, e) || remote_open_named(&r, p->repo, name, o->jobs, e))
 		return -1;
 	rc = transfer_fetch_set(p, r, &part->set, o, res, e);
 	remote_close(r);

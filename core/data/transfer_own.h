@@ -41,7 +41,7 @@ struct run {
 	size_t ntemp;
 	/* transfer_run.c's */
 	size_t active;
-	bool stop;
+	bool stop, answered;
 	struct err fatal;
 };
 int  run_open(struct run *x, struct project *p, struct remote *r, struct want_set *w, const struct transfer_opts *o,

@@ -30,7 +30,7 @@ struct task {
 	int fd;
 	char *tmp;              /* as store_temp() names it */
 	struct md5 md5;
-	uint64_t got;
+	uint64_t got;           /* received; or, of a put, told to the progress */
 	unsigned corrupt;
 	bool is_part;           /* tmp has the name that the next process finds */
 	char key[OID_KEY_MAX];
@@ -200,6 +200,17 @@ static int put_begin(struct rop *op)
 	return 0;
 }
 
+/* A part that is sent twice counts once. */
+static void put_sent(struct rop *op, size_t n)
+{
+	struct task *t = op->user;
+
+	if (t->got + n > op->size)
+		n = (size_t)(op->size - t->got);
+	t->got += n;
+	progress_add(t->x->progress, 0, n);
+}
+
 /* ---- the end of one ---- */
 
 static void event(struct task *t, const char *status)
@@ -262,7 +273,7 @@ static void moved(struct task *t)
 	t->w->state = WANT_MOVED;
 	x->res->objects++;
 	x->res->counted++;
-	progress_add(x->progress, 1, t->kind == RUN_PUT ? t->op.size : 0);
+	progress_add(x->progress, 1, t->kind == RUN_PUT ? t->op.size - t->got : 0);
 	event(t, "ok");
 }
 
@@ -272,6 +283,8 @@ static void failed(struct task *t, enum rclass c)
 
 	if (c == RC_AUTH || why->code == ERR_INTR || why->code == ERR_NOSPACE)
 		stop_all(t->x, why);
+	else if (why->code == ERR_TEMP && !t->op.http_status && !t->x->answered)
+		stop_all(t->x, why);    /* nobody is there: no use in asking for the others */
 	/* The cache has lost it, or set it aside as corrupt: DVC calls both missing. */
 	if (t->kind == RUN_PUT && t->fd < 0 && (why->code == ERR_NOTFOUND || why->code == ERR_CORRUPT)) {
 		t->w->state = WANT_MISSING;
@@ -313,6 +326,8 @@ static void on_done(struct rop *op, enum rclass c)
 	struct run *x = t->x;
 
 	x->active--;
+	if (c == RC_OK || c == RC_EXISTS || c == RC_ABSENT || op->http_status)
+		x->answered = true;
 	if (t->kind == RUN_STAT)
 		on_stat(t, c);
 	else if (c == RC_OK)
@@ -353,6 +368,7 @@ static struct task *task_new(struct run *x, enum run_kind kind, size_t i)
 	memcpy(t->op.md5, w->id.md5, 16);
 	if (kind == RUN_PUT) {
 		t->op.begin = put_begin;
+		t->op.sent = put_sent;
 		t->op.flags |= x->overwrite ? 0 : ROP_IF_ABSENT;
 	} else if (kind == RUN_GET) {
 		t->op.begin = get_begin;

@@ -46,8 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!url_parse(&u, text, &e)) {
 		if (!u.scheme || !*u.scheme || !u.host || strpbrk(u.host, "/?#@ "))
 			BUG("a host that is none: '%s'", u.host ? u.host : "");
-		if (strlen(u.scheme) > 1 && u.password && strlen(u.password) > 8 && strstr(shown, u.password) &&
-		    !strstr(u.path, u.password) && !strstr(u.host, u.password) && (!u.user || !strstr(u.user, u.password)))
+		if (strlen(u.scheme) > 1 && u.password && *u.password && !strstr(shown, ":***@"))
 			BUG("a password is shown");
 	}
 	url_release(&u);

@@ -170,3 +170,47 @@ def test_a_large_download_goes_on_where_it_was_cut(make_repo, faults):
     r.gd("pull")
     assert r.read("big") == body
     assert faults.sent < 4_000_000, "the second run went on where the first was killed"
+
+
+@pytest.fixture
+def parts(make_repo, faults):
+    """A repository whose uploads go in parts of 5 MiB."""
+    r = make_repo()
+    faults.place.add_to(r)
+    r.write("../aws", "[default]\ns3 =\n  multipart_threshold = 5MB\n  multipart_chunksize = 5MB\n")
+    r.env["AWS_CONFIG_FILE"] = str(r.path / "../aws")
+    r.body = os.urandom(33_000_000)
+    r.write("big", r.body)
+    r.gd("add", "big")
+    return r
+
+
+def stored(faults):
+    return [faults.place.read(k) for k in faults.place.keys()]
+
+
+def test_a_large_upload_goes_in_parts_through_faults(parts, faults):
+    f = faults.fault(do="status", status=503, method="PUT", path="partNumber=3", times=2)
+    g = faults.fault(do="cut_up", after=100_000, method="PUT", path="partNumber=5", times=1)
+    h = faults.fault(do="status", status=500, code="InternalError", method="POST", path="uploadId=", times=1)
+    parts.gd("push")
+    assert f.hits == 2 and g.hits == 1 and h.hits == 1
+    assert stored(faults) == [parts.body]
+    assert sum("partNumber=" in p for _, p in faults.seen) < 7 + 3 + 4, "a failed part does not send the others again"
+
+
+def test_a_killed_upload_goes_on_with_its_parts(parts, faults):
+    faults.latency = 0.3
+    p = subprocess.Popen([GIT_DATA, "push", "-j", "1"], cwd=parts.path, env=parts.env, stderr=subprocess.DEVNULL)
+    end = time.time() + 30
+    while sum("partNumber=" in x for _, x in faults.seen) < 5 and time.time() < end:
+        time.sleep(0.01)
+    p.kill()
+    p.wait()
+    time.sleep(0.5)
+    faults.latency = 0
+    faults.clear()
+    faults.received = 0
+    parts.gd("push")
+    assert stored(faults) == [parts.body]
+    assert faults.received < 20_000_000, "what was up already is not sent again"

@@ -45,9 +45,11 @@ class S3Server:
 
     def _argv(self):
         if self.kind == "versitygw":
-            (self.dir / "data").mkdir(parents=True, exist_ok=True)
+            for d in ("data", "side"):
+                (self.dir / d).mkdir(parents=True, exist_ok=True)
             return [find("versitygw"), "--access", ACCESS, "--secret", SECRET, "--region", "us-east-1", "--port",
-                    f"127.0.0.1:{self.port}", "--keep-alive", "posix", "--nometa", str(self.dir / "data")]
+                    f"127.0.0.1:{self.port}", "--keep-alive", "posix", "--sidecar", str(self.dir / "side"),
+                    str(self.dir / "data")]
         conf = self.dir / "s3.json"
         conf.write_text(json.dumps({"identities": [{
             "name": "t", "credentials": [{"accessKey": ACCESS, "secretKey": SECRET}],
