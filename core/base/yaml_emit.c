@@ -166,6 +166,18 @@ static void write_anchor(struct emitter *m, const char *sign, const char *name)
 	free(text);
 }
 
+static bool emit_word(struct emitter *m, const struct node *n, const struct around *c)
+{
+	if (n->kind != NODE_STR || n->rt || !yaml_out_is_word(n->text, n->len) ||
+	    yaml_resolve(n->text, n->len, false) != YTAG_STR)
+		return false;
+	deeper(m, true, false, false);
+	yaml_out_word(&m->out, n->text, n->len);
+	write_post(m, c);
+	shallower(m);
+	return true;
+}
+
 static void emit_scalar(struct emitter *m, const struct node *n, const struct around *c)
 {
 	struct yaml_out *o = &m->out;
@@ -308,7 +320,7 @@ static bool has_break(const char *s, size_t n)
 }
 
 /* Whether a key can stand before its colon without a '?'. */
-static bool is_simple_key(const struct emitter *m, const struct node *k)
+static bool is_simple_key_slow(const struct emitter *m, const struct node *k)
 {
 	static const size_t tag_len[] = { 6, 6, 5, 7, 5, 11, 5, 5 };
 	size_t len = k->rt && k->rt->anchor ? strlen(k->rt->anchor) : 0;
@@ -323,6 +335,13 @@ static bool is_simple_key(const struct emitter *m, const struct node *k)
 		return len + code_points(k->text, k->len) < SIMPLE_KEY_MAX && !has_break(k->text, k->len);
 	scalar_text(&text, k, false);
 	return len + text.len < SIMPLE_KEY_MAX;
+}
+
+static bool is_simple_key(const struct emitter *m, const struct node *k)
+{
+	if (k->kind == NODE_STR && !k->rt && k->len < 100 && yaml_out_is_word(k->text, k->len))
+		return true;
+	return is_simple_key_slow(m, k);
 }
 
 static const struct ynote no_note;
@@ -623,7 +642,8 @@ static void emit(struct emitter *m, const struct node *n, struct around *c)
 		map_put(&m->anchors, anchor, (void *)n);
 	}
 	if (n->kind < NODE_SEQ) {
-		emit_scalar(m, n, c);
+		if (!emit_word(m, n, c))
+			emit_scalar(m, n, c);
 		return;
 	}
 	if (tag_shown(n))

@@ -473,6 +473,35 @@ static void write_folded(struct yaml_out *o, const char *head)
 	}
 }
 
+bool yaml_out_is_word(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' ||
+		      c == '_' || (c == '.' && i) || (c == '-' && i)))
+			return false;
+	}
+	return len > 0;
+}
+
+void yaml_out_word(struct yaml_out *o, const char *text, size_t len)
+{
+	if (o->sequence && !o->flow_level)
+		yaml_out_indent(o);
+	if (o->root)
+		o->open_ended = true;
+	if (!o->whitespace) {
+		str_addc(o->to, ' ');
+		o->column++;
+	}
+	o->whitespace = o->indention = false;
+	if ((int)len + o->column > YAML_WIDTH && o->indent >= 0 && o->column > o->indent)
+		yaml_out_indent(o);
+	str_add(o->to, text, len);
+	o->column += (int)len;
+}
+
 void yaml_out_scalar(struct yaml_out *o, char style, const char *head)
 {
 	bool split = !o->simple_key;

@@ -35,5 +35,8 @@ void yaml_out_indent(struct yaml_out *o);
 void yaml_out_break(struct yaml_out *o);
 /* style: 0 plain, '\'', '"', '|' or '>'; 'head' follows a block scalar's indicator. */
 void yaml_out_scalar(struct yaml_out *o, char style, const char *head);
+/* The short way for what most scalars are: one word without any character of meaning, written plain. */
+bool yaml_out_is_word(const char *text, size_t len);
+void yaml_out_word(struct yaml_out *o, const char *text, size_t len);
 
 #endif

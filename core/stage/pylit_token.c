@@ -16,8 +16,6 @@ void py_lexer_init(struct py_lexer *x, const char *text, size_t len, const char 
 	*x = (struct py_lexer){ .p = text, .end = text + len, .line_start = text, .name = name, .line = 1,
 				.depth = 1, .at_line_start = true, .e = e };
 	x->last.kind = PY_NEWLINE;
-	if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))
-		x->p += 3;
 }
 
 bool py_is(const struct py_token *t, const char *text)
@@ -252,7 +250,7 @@ static int lex_op(struct py_lexer *x)
 static bool ends_operand(const struct py_token *t)
 {
 	return t->kind == PY_NUMBER || t->kind == PY_STRING || (t->kind == PY_NAME && !py_is_keyword(t)) ||
-	       py_is(t, ")") || py_is(t, "]") || py_is(t, "}") || py_is(t, "...");
+	       py_is(t, ")") || py_is(t, "]") || py_is(t, "}");
 }
 
 /* Two operands side by side: "print x", "1 2". A 'match' or 'case' at the start of a line is a word of its own. */
