@@ -198,7 +198,7 @@ SEEDS = [
     "%YAML 1.1\n---\na: yes\nb: 017\nc: 1:30\nd: off\n",
     "--- # start\na: 1\n...\n", "# only a comment\n", "", "\n\n", "--- text\n", "- a\n-\n  - b\n- - c\n  - d\n",
     "a:\n  - b: 1\n    c: 2\n\n  - b: 3\n    # in\n    c: 4\n# end\n", "key: >-\n  folded\n  text\n\n  para\n   more\n\nb: 1\n",
-    "key: |2\n   two\n  one\nb: |+\n  keep\n\n\nc: 1\n", "a: !!str 1\nb: !!int '3'\nc: !!float 1\n", "a: !x 1\n",
+    "key: |2\n   two\n  one\nb: |+\n  keep\n\n\nc: 1\n", "a: !!str 1\nb: 3\n", "a: !x 1\n",
     "a: {}\nb: []\nc: {} # e\nd: [] # f\n", "a: [{b: 1}, {c: 2, d: 3}, [4, [5]]]\n", "a: [b: 1, c]\n", "{a: 1, b: [x, y]}\n",
     "[1, 2, {a: b}]\n", "'quoted key': 1\n\"dq\": 2\n1.5: 3\nnull: 4\n~: 5\n", "a: b: c\n", "a: 1\na: 2\n", "- 1\n 2\n",
     "stages:\n  train:\n    cmd: python train.py  # go\n    deps:\n    # the data\n    - data\n    - src # code\n\n    outs:\n"

@@ -191,7 +191,7 @@ static void add_exponent(struct str *out, const struct sci *z)
 /* The point stands inside the mantissa: moves it to where it was. */
 static void place_point(struct sci *z)
 {
-	char all[480];
+	char all[560];
 
 	if (z->lead0 > 0) {
 		size_t keep;

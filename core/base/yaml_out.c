@@ -86,7 +86,8 @@ void yaml_out_shape(const struct yaml_out *o, struct yaml_shape *s)
 		uint32_t c = o->cp[i];
 
 		indicates(o, i, &flow, &block);
-		special |= is_special(c);
+		/* ruamel.yaml would write U+0085 as a line break, which reads back as a blank. */
+		special |= is_special(c) || c == 0x85;
 		if (is_break(c))
 			s->multiline = true;
 		if ((c == ' ' || is_break(c)) && (i == 0 || i == o->n - 1))
@@ -172,15 +173,16 @@ static void put_breaks(struct yaml_out *o, size_t from, size_t to)
 	yaml_out_indent(o);
 }
 
-static void write_plain(struct yaml_out *o, bool split)
+/* False: the fold took a blank away, or cut a key in two, and the text has to be quoted. */
+static bool write_plain(struct yaml_out *o, bool split)
 {
 	size_t start = 0;
-	bool spaces = false;
+	bool spaces = false, lossy = false;
 
 	if (o->root)
 		o->open_ended = true;
 	if (!o->n)
-		return;
+		return true;
 	if (!o->whitespace) {
 		str_addc(o->to, ' ');
 		o->column++;
@@ -198,13 +200,16 @@ static void write_plain(struct yaml_out *o, bool split)
 			}
 			start = end;
 		} else if (!spaces && (c == NONE || c == ' ')) {
-			if ((int)(end - start) + o->column > YAML_WIDTH && o->indent >= 0 && o->column > o->indent)
+			if ((int)(end - start) + o->column > YAML_WIDTH && o->indent >= 0 && o->column > o->indent) {
+				lossy |= o->simple_key || (start > 1 && o->cp[start - 2] == ' ');
 				yaml_out_indent(o);
+			}
 			put(o, start, end);
 			start = end;
 		}
 		spaces = c == ' ';
 	}
+	return !lossy;
 }
 
 static void write_single(struct yaml_out *o, bool split)
@@ -301,7 +306,8 @@ static bool needs_backslash(const struct yaml_out *o, size_t start, size_t end)
 
 static size_t fold_double(struct yaml_out *o, size_t start, size_t end)
 {
-	bool backslash = needs_backslash(o, start, end);
+	/* Without a blank to give up, a fold adds one: ruamel.yaml forgets that behind an escape. */
+	bool backslash = needs_backslash(o, start, end) || o->cp[start < end ? end : start] != ' ';
 
 	if (start < end) {
 		put(o, start, end);
@@ -473,6 +479,19 @@ static void write_folded(struct yaml_out *o, const char *head)
 	}
 }
 
+/* Where ruamel.yaml's fold would change the value, ours quotes it. */
+static void write_plain_safely(struct yaml_out *o, bool split)
+{
+	struct yaml_out before = *o;
+	size_t len = o->to->len;
+
+	if (write_plain(o, split))
+		return;
+	str_setlen(o->to, len);
+	*o = before;
+	write_double(o, split);
+}
+
 bool yaml_out_is_word(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
@@ -517,5 +536,5 @@ void yaml_out_scalar(struct yaml_out *o, char style, const char *head)
 	else if (style == '>')
 		write_folded(o, head);
 	else
-		write_plain(o, split);
+		write_plain_safely(o, split);
 }
