@@ -2,6 +2,7 @@
  * session - what a command is given: its repository, opened as its table row says, and what is said to git after it.
  */
 #include "cmd/cmd.h"
+#include "core/base/temps.h"
 #include "core/data/project.h"
 #include "core/repo/config.h"
 #include "core/repo/gitrepo.h"
@@ -50,8 +51,11 @@ static int open_needs(struct session *s, struct err *e)
 		return -1;
 	}
 	s->project = project_new(s->repo);
-	if (needs & NEED_LOCK)
-		return repolock_take(&s->lock, s->repo, s->wait_for_lock, e);
+	if (!(needs & NEED_LOCK))
+		return 0;
+	if (repolock_take(&s->lock, s->repo, s->wait_for_lock, e))
+		return -1;
+	temps_open(s->repo->tmp_dir);
 	return 0;
 }
 
@@ -73,6 +77,7 @@ int session_run(struct session *s, void *args, struct err *e)
 void session_close(struct session *s)
 {
 	project_free(s->project);
+	temps_close();
 	repolock_release(s->lock);
 	repo_close(s->repo);
 }

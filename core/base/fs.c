@@ -4,6 +4,7 @@
 #include "core/base/own.h"
 #include "core/base/proc.h"
 #include "core/base/str.h"
+#include "core/base/temps.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -111,7 +112,8 @@ int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct er
 
 	if (dirfd < 0)
 		return err_sys(e, "cannot write '%s': cannot open its directory", path);
-	fs_temp_name(tmp);
+	temps_note_fd(dirfd);
+	fs_temp_scratch(tmp);
 	if (write_synced(dirfd, tmp, p, n, mode_of_replacement(dirfd, base, mode)))
 		goto undo;
 	proc_fault("replace.synced");
@@ -261,7 +263,10 @@ mode_t fs_umask(void)
 
 static const char url_safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-void fs_temp_name(char out[32])
+#define TEMP_SCRATCH (1ull << 63)
+
+/* 22 letters of 6 bits hold two words: a random start, and the maker's pid with a counter. */
+static void temp_name(char out[32], uint64_t mark)
 {
 	static __thread uint64_t seed, counter;         /* one random start per thread, then counted */
 	static __thread pid_t owner;
@@ -275,13 +280,34 @@ void fs_temp_name(char out[32])
 		seed |= 1;
 	}
 	w[0] = seed;
-	w[1] = ++counter ^ (uint64_t)owner << 40;
+	w[1] = (++counter & ((1ull << 40) - 1)) | (uint64_t)owner << 40 | mark;
 	out[0] = '.';
 	for (i = 0; i < 22; i++) {
 		out[1 + i] = url_safe[w[i / 11] & 63];
 		w[i / 11] >>= 6;
 	}
 	memcpy(out + 23, ".tmp", 5);
+}
+
+void fs_temp_name(char out[32])
+{
+	temp_name(out, 0);
+}
+
+void fs_temp_scratch(char out[32])
+{
+	temp_name(out, TEMP_SCRATCH);
+}
+
+pid_t fs_temp_maker(const char *name)
+{
+	uint64_t w = 0;
+
+	if (!fs_is_temp_name(name))
+		return 0;
+	for (size_t i = 22; i-- > 11; )
+		w = w << 6 | (uint64_t)(strchr(url_safe, name[1 + i]) - url_safe);
+	return w & TEMP_SCRATCH ? (pid_t)((w & ~TEMP_SCRATCH) >> 40) : 0;
 }
 
 bool fs_is_temp_name(const char *name)

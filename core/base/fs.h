@@ -35,6 +35,9 @@ bool fs_is_link(const char *path);
 mode_t fs_umask(void);
 void fs_temp_name(char out[32]);                                                /* ".<22 url-safe>.tmp" */
 bool fs_is_temp_name(const char *name);
+/* The same for what may be thrown away (temps.h); the maker's pid from such a name, else 0. */
+void fs_temp_scratch(char out[32]);
+pid_t fs_temp_maker(const char *name);
 
 /* Opens 'rel' under root without leaving it, through no symlink (F3). */
 int  fs_open_beneath(int rootfd, const char *rel, int flags, mode_t mode, struct err *e);

@@ -5,6 +5,7 @@
 #include "core/base/own.h"
 #include "core/base/pool.h"
 #include "core/base/proc.h"
+#include "core/base/temps.h"
 #include "core/base/progress.h"
 #include "core/base/str.h"
 #include "core/cache/state.h"
@@ -117,7 +118,7 @@ static int open_new(struct placing *g, struct desk *d, const struct place *p, ch
 			return fd;
 		atomic_store(&g->no_anon, true);
 	}
-	fs_temp_name(tmp);
+	fs_temp_scratch(tmp);
 	return openat(d->dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 }
 
@@ -169,7 +170,7 @@ static int by_link(struct placing *g, size_t i, struct desk *d, const char *base
 	if (!p->replace && link_once(g, p, d->dirfd, base, symbolic))
 		return -1;
 	if (p->replace) {
-		fs_temp_name(tmp);
+		fs_temp_scratch(tmp);
 		if (link_once(g, p, d->dirfd, tmp, symbolic))
 			return -1;
 		/* rename() does nothing when both names are one inode: the temporary is removed in any case */
@@ -252,6 +253,7 @@ static int go_to(struct placing *g, struct desk *d, const char *rel, const char 
 	if (g->is_file) {
 		*base = path_base(g->root);
 		d->dirfd = g->rootfd;
+		temps_note_fd(g->rootfd);
 		return 0;
 	}
 	dir = path_dir(rel);
@@ -266,6 +268,7 @@ static int go_to(struct placing *g, struct desk *d, const char *rel, const char 
 	free(d->dir);
 	d->dir = take(dir);
 	d->dirfd = fd;
+	temps_note_fd(fd);
 	return 0;
 }
 
@@ -432,7 +435,8 @@ int ingest_probe(struct ingest *in, const char *dir, enum link_kind *out, struct
 	if (store_temp(in->store, NULL, &fd, &tmp, e))
 		return -1;
 	storefd = store_temp_at(in->store);
-	fs_temp_name(to);
+	temps_note_fd(dirfd);
+	fs_temp_scratch(to);
 	for (size_t i = 0; i < in->ntypes && rc; i++) {
 		rc = probe_kind(storefd, tmp, fd, tmp, dirfd, to, in->types[i]);
 		unlinkat(dirfd, to, 0);

@@ -300,8 +300,10 @@ int store_remove(struct store *s, const struct oid *id, struct err *e)
 	if (base_or_none(s, &basefd, e))
 		return -1;
 	store_name(name, id);
+	proc_fault("store.remove");
 	if (basefd >= 0 && unlinkat(basefd, name, 0) && errno != ENOENT && errno != ENOTDIR)
 		return err_sys(e, "cannot remove the cache file '%s/%s'", s->base, name);
+	proc_fault("store.removed");
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "core/base/node.h"
 #include "core/base/notice.h"
 #include "core/base/own.h"
+#include "core/base/temps.h"
 #include "core/data/add_own.h"
 #include "core/data/copytree.h"
 #include "core/data/project.h"
@@ -31,7 +32,8 @@ static int copy_over(int dir, const char *name, const char *shown, struct err *e
 
 	if (in < 0)
 		return err_sys(e, "cannot open '%s'", shown);
-	fs_temp_name(tmp);
+	temps_note_fd(dir);
+	fs_temp_scratch(tmp);
 	out = openat(dir, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (out < 0)
 		return err_sys(e, "cannot copy '%s'", shown);

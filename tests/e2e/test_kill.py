@@ -187,8 +187,9 @@ def test_pull_into_a_fresh_work_tree(base):
 def test_gc_of_the_work_tree(base):
     r = base.repo
     r.gd("add", "-q", "data", "one.bin")
-    r.write("one.bin", b"the newer one")
-    r.gd("add", "-q", "one.bin")
+    for i in range(3):
+        r.write("one.bin", b"the newer one" * i)
+        r.gd("add", "-q", "one.bin")
     walk_points(base, ["gc", "-q", "-w", "-f"])
 
 
