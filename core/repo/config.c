@@ -393,7 +393,7 @@ bool config_has_remote(const struct config *c, const char *name)
 
 int config_validate(struct config *c, struct err *e)
 {
-	return configschema_check(c, CONFIG_LEVELS, e);
+	return configschema_check(c, CONFIG_LEVELS, true, e);
 }
 
 /* --- writing ------------------------------------------------------------------------------------------------------- */
@@ -448,14 +448,14 @@ int config_save(struct config *c, enum config_level l, struct err *e)
 	struct level *lv = &c->level[l];
 	autostr struct str s = STR_INIT;
 
-	if (need_level(c, l, e) || configschema_check(c, (int)l + 1, e))
+	if (need_level(c, l, e) || configschema_check(c, (int)l + 1, true, e))
 		return -1;
 	cobj_text(&lv->obj, &s);
 	if (!s.len)
 		str_addc(&s, '\n');
 	if (fs_mkdirs(lv->dir, 0777, e) || fs_replace(lv->file, s.buf, s.len, 0, e))
 		return err_in(e, "cannot write the configuration");
-	return configschema_check(c, CONFIG_LEVELS, e);
+	return configschema_check(c, CONFIG_LEVELS, false, e);
 }
 
 /* --- ours ---------------------------------------------------------------------------------------------------------- */

@@ -360,10 +360,8 @@ static int check_section(const struct config *c, int upto, const char *section, 
 		v = config_value_below(c, upto, section, names.v[i], &is_list);
 		if (!o->name && opts == any_opts)
 			continue;
-		if (!o->name && opts == feature_opts) {
-			notice(NOTICE_WARN, "'feature.%s' config option is unsupported", names.v[i]);
+		if (!o->name && opts == feature_opts)
 			continue;
-		}
 		if (!o->name)
 			return extra_keys(at.buf, e);
 		if (!v) {       /* a section where a value belongs: harmless for options DVC turns into text */
@@ -433,10 +431,29 @@ static int check_hydra(const struct config *c, int upto, struct err *e)
 		       "exclusion 'config_source' @ data['hydra'][<config_source>]");
 }
 
-int configschema_check(const struct config *c, int upto, struct err *e)
+static void warn_features(const struct config *c, int upto)
+{
+	autostrvec struct strvec names = STRVEC_INIT, odd = STRVEC_INIT;
+	autofree char *list = NULL;
+
+	config_options_below(c, upto, "feature", &names);
+	for (size_t i = 0; i < names.n; i++)
+		if (strcmp(names.v[i], "machine"))
+			strvec_pushf(&odd, "'feature.%s'", names.v[i]);
+	if (!odd.n)
+		return;
+	strvec_sort(&odd);
+	list = strvec_join(&odd, ", ");
+	notice(NOTICE_WARN, "%s config option%s unsupported", list, odd.n == 1 ? " is" : "s are");
+}
+
+int configschema_check(const struct config *c, int upto, bool warn, struct err *e)
 {
 	autostrvec struct strvec all = STRVEC_INIT;
 	const char *const *s;
+
+	if (warn)
+		warn_features(c, upto);
 
 	config_sections_below(c, upto, &all);
 	for (s = configschema_sections; *s; s++) {

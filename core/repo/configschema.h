@@ -30,6 +30,7 @@ bool configschema_is_path(const char *section, const char *option);
 bool configschema_is_secret(const char *option);
 /* Sections in DVC's order, NULL-terminated. */
 extern const char *const configschema_sections[];
-int  configschema_check(const struct config *c, int upto, struct err *e);       /* levels below 'upto' */
+/* Levels below 'upto'. warn: says which options of [feature] nobody knows. */
+int  configschema_check(const struct config *c, int upto, bool warn, struct err *e);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -58,6 +59,33 @@ char *filelock_command(long pid)
 	return str_take(&shown);
 }
 
+/* A mark of this machine: process numbers mean nothing on another. */
+static void host_mark(char out[9])
+{
+	char host[256] = "localhost";
+	unsigned char digest[16];
+
+	gethostname(host, sizeof(host) - 1);
+	md5_once(host, strlen(host), digest);
+	hex_encode(out, digest, 4);
+}
+
+/* The process that made a claim file, 0: not ours, or of another machine. */
+static long claim_pid(const char *claim)
+{
+	const char *base = path_base(claim), *dot = strchr(base, '.');
+	autofree char *digits = NULL, *tail = NULL;
+	char host[9];
+	uint64_t pid;
+
+	host_mark(host);
+	tail = xasprintf(".%s.lock", host);
+	if (!dot || dot - base != 32 || !str_ends(base, tail))
+		return 0;
+	digits = xstrndup(dot + 1, strcspn(dot + 1, "."));
+	return str_to_u64(digits, &pid) && pid < INT32_MAX ? (long)pid : 0;
+}
+
 static void name_holder(const char *path)
 {
 	autostr struct str s = STR_INIT;
@@ -67,7 +95,9 @@ static void name_holder(const char *path)
 
 	if (!fs_read(&s, path, 4096, &e))
 		text = str_trim_dup(str_cstr(&s));
-	if (text && str_to_u64(text, &pid))
+	if (text && !str_to_u64(text, &pid))
+		pid = (uint64_t)claim_pid(text);
+	if (pid)
 		cmd = filelock_command((long)pid);
 	if (cmd)
 		notice(NOTICE_WARN, "waiting for process %llu, which holds the lock: %s", (unsigned long long)pid, cmd);
@@ -102,18 +132,19 @@ static int flock_try(struct filelock *l, struct err *e)
 
 /* --- hard link ----------------------------------------------------------------------------------------------------- */
 
+/* "<32 digits>.<pid>.<host>.lock": DVC takes any name; ours lets a later process see whether the holder lives. */
 static char *claim_path(const char *lock)
 {
-	char host[256] = "localhost", hex[33], nonce[32];
+	char hex[33], host[9], nonce[32];
 	autofree char *name = NULL, *dir = path_dir(lock);
 	unsigned char digest[16];
 
-	gethostname(host, sizeof(host) - 1);
+	host_mark(host);
 	fs_temp_name(nonce);
 	name = xasprintf("%s|%s|%ld|%s", lock, host, (long)getpid(), nonce);
 	md5_once(name, strlen(name), digest);
 	hex_encode(hex, digest, sizeof(digest));
-	return xasprintf("%s/%s.lock", dir, hex);
+	return xasprintf("%s/%s.%ld.%s.lock", dir, hex, (long)getpid(), host);
 }
 
 /* mtime says until when the claim is good; link and unlink leave it alone. */
@@ -145,30 +176,45 @@ static int claim_make(struct filelock *l, struct err *e)
 	return 0;
 }
 
-/* A lock past its time, or one that flock left behind and nobody holds, is broken. */
+/* Moves a stale lock out of the way. Somebody may have been faster and hold a new one by now: that goes back. */
+static void link_break(const char *path, const char *stale)
+{
+	autofree char *aside = NULL;
+	autostr struct str s = STR_INIT;
+	autoerr struct err e = ERR_INIT;
+	char name[32];
+
+	fs_temp_name(name);
+	aside = xasprintf("%s%s", path, name);
+	if (rename(path, aside))
+		return;
+	if (!fs_read(&s, aside, 4096, &e) && strcmp(str_cstr(&s), stale) && link(aside, path))
+		notice(NOTICE_WARN, "the lock '%s' could not be put back", path);
+	else if (str_starts(stale, "/") && str_ends(stale, ".lock") && !strcmp(str_cstr(&s), stale))
+		unlink(stale);
+	unlink(aside);
+}
+
+/* Stale: past its time, left behind by flock mode and held by nobody, or of a process of this machine that is gone. */
 static void link_break_stale(const char *path)
 {
 	struct stat st;
-	autofree char *winner = NULL;
 	autostr struct str s = STR_INIT;
 	autoerr struct err e = ERR_INIT;
 	autoclose int fd = -1;
+	long pid;
 
-	if (lstat(path, &st))
+	if (lstat(path, &st) || fs_read(&s, path, 4096, &e))
 		return;
 	if (st.st_nlink == 1) {
 		fd = open(path, O_RDWR | O_CLOEXEC);
 		if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
-			unlink(path);
+			link_break(path, str_cstr(&s));
 		return;
 	}
-	if (time(NULL) <= st.st_mtime + 10)
-		return;
-	if (!fs_read(&s, path, 4096, &e))
-		winner = xstrdup(str_cstr(&s));
-	unlink(path);
-	if (winner && str_starts(winner, "/"))
-		unlink(winner);
+	pid = claim_pid(str_cstr(&s));
+	if (time(NULL) > st.st_mtime + 10 || (pid > 0 && kill((pid_t)pid, 0) && errno == ESRCH))
+		link_break(path, str_cstr(&s));
 }
 
 static int link_try(struct filelock *l, struct err *e)

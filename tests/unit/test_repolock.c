@@ -130,6 +130,26 @@ static void a_hard_link_is_a_lock_too(void **state UNUSED)
 	assert_false(fs_exists(s.buf));
 }
 
+/* A holder that was killed leaves its link behind; it must not keep others out for a year. */
+static void the_link_of_a_dead_process_is_broken(void **state UNUSED)
+{
+	autoerr struct err e = ERR_INIT;
+	struct filelock *l;
+	struct stat st;
+	pid_t pid;
+
+	put_text("dead/other", "");
+	pid = fork();
+	if (!pid)
+		_exit(filelock_take(&l, in_scratch("dead/lock"), true, &e) ? 1 : 0);
+	waitpid(pid, NULL, 0);
+	if (stat(in_scratch("dead/lock"), &st))
+		fail_msg("the child made no lock");
+	assert_int_equal(filelock_take(&l, in_scratch("dead/lock"), true, &e), 0);
+	filelock_release(l);
+	assert_false(fs_exists(in_scratch("dead/lock")));
+}
+
 static void path_locks_are_written_as_dvc_writes_them(void **state UNUSED)
 {
 	autoerr struct err e = ERR_INIT;
@@ -209,6 +229,7 @@ int main(void)
 		cmocka_unit_test(a_held_lock_is_waited_for),
 		cmocka_unit_test(pause_lets_others_in),
 		cmocka_unit_test(a_hard_link_is_a_lock_too),
+		cmocka_unit_test(the_link_of_a_dead_process_is_broken),
 		cmocka_unit_test(path_locks_are_written_as_dvc_writes_them),
 		cmocka_unit_test(a_living_holder_blocks_and_a_dead_one_is_removed),
 		cmocka_unit_test(a_damaged_file_is_refused),
