@@ -9,7 +9,9 @@
 #include "core/cache/store.h"
 #include "core/cache/tree.h"
 #include "core/data/add_own.h"
+#include "core/data/ignorelines.h"
 #include "core/data/links.h"
+#include "core/data/metabatch.h"
 #include "core/data/project.h"
 #include "core/data/track_own.h"
 #include "core/repo/repo.h"
@@ -492,7 +494,42 @@ static int hash_and_store(struct project *p, struct adding *a, const struct add_
 	return e->code == ERR_NOTFOUND && legacy >= 0 ? missing_part(p, a, inside, commit, e) : -1;
 }
 
-static int add_one(struct project *p, struct adding *a, const struct add_opts *o, struct err *e)
+/* Pointers and ignore lines of many targets are written together, after all content is stored (K1). */
+struct writing { struct metabatch pointers; struct strvec ignored; bool together; };
+
+static int write_down(struct project *p, struct adding *a, struct writing *w, struct err *e)
+{
+	autofree char *path = repo_abs(p->repo, a->stage->file);
+	autostr struct str text = STR_INIT;
+	bool same;
+
+	if (!w->together)
+		return pointer_save(p->repo, a->stage, e) || track_ignore(p, a->out, e) ? -1 : 0;
+	if (pointer_text(p->repo, a->stage, &text, &same, e)
+	    || (!same && metabatch_add(&w->pointers, path, str_cstr(&text), text.len, e)))
+		return -1;
+	repo_wrote(p->repo, path);
+	if (track_wants_ignore(p, a->out))
+		strvec_take(&w->ignored, item_abs(a->out, p->repo->root));
+	return 0;
+}
+
+/* A later target's failure does not undo the earlier ones, but leaves them without ignore lines, as with DVC. */
+static int write_together(struct project *p, struct writing *w, bool failed, struct err *e)
+{
+	autoerr struct err why = ERR_INIT;
+	int rc = metabatch_commit(&w->pointers, &why);
+
+	if (!rc && !failed)
+		rc = ignorelines_add(p, &w->ignored, &why);
+	metabatch_release(&w->pointers);
+	strvec_release(&w->ignored);
+	if (rc && !failed)
+		err_move(e, &why);
+	return rc || failed ? -1 : 0;
+}
+
+static int add_one(struct project *p, struct adding *a, const struct add_opts *o, struct writing *w, struct err *e)
 {
 	autonode struct node *old_files = NULL;
 	struct hashinfo old_hash = { NULL, NULL };
@@ -521,7 +558,7 @@ static int add_one(struct project *p, struct adding *a, const struct add_opts *o
 		return -1;
 	if (!o->no_commit && a->out->cache)
 		links_save(p, a->out->path);
-	if (pointer_save(p->repo, a->stage, e) || track_ignore(p, a->out, e))
+	if (write_down(p, a, w, e))
 		return -1;
 	if (unlinked)
 		strvec_take(&p->unlinked, repo_show(p->repo, a->stage->file));
@@ -552,6 +589,7 @@ static int lock_outs(struct project *p, const struct addings *a, struct pathlock
 
 static int add_all(struct project *p, struct addings *a, const struct add_opts *o, struct err *e)
 {
+	struct writing w = { METABATCH_INIT, STRVEC_INIT, a->n > 1 };
 	struct pathlock *lock = NULL;
 	int rc = 0;
 
@@ -561,7 +599,8 @@ static int add_all(struct project *p, struct addings *a, const struct add_opts *
 		rc = transfer_add(p, a->v[0].given, a->v[0].out, o, e);
 	else
 		for (size_t i = 0; i < a->n && !rc; i++)
-			rc = add_one(p, &a->v[i], o, e);
+			rc = add_one(p, &a->v[i], o, &w, e);
+	rc = write_together(p, &w, rc != 0, e);
 	pathlock_release(lock);
 	return rc;
 }

@@ -26,7 +26,7 @@
 /* Git */
 
 /* DVC keeps an output out of git when the cache holds it, or when another repository does. */
-static bool uses_ignore(const struct project *p, const struct item *out)
+bool track_wants_ignore(const struct project *p, const struct item *out)
 {
 	return !p->repo->no_scm && p->repo->scm_root && out->path && (out->cache || stage_is_repo_import(out->stage));
 }
@@ -37,7 +37,7 @@ int track_check_git(struct project *p, const struct item *out, struct err *e)
 	struct gitrepo *g = NULL;
 	bool tracked = false;
 
-	if (!uses_ignore(p, out))
+	if (!track_wants_ignore(p, out))
 		return 0;
 	abs = item_abs(out, p->repo->root);
 	if (repo_git(p->repo, &g, e) || (g && gitrepo_is_tracked(g, abs, &tracked, e)))
@@ -56,7 +56,7 @@ int track_ignore(struct project *p, const struct item *out, struct err *e)
 {
 	autofree char *abs = NULL, *file = NULL;
 
-	if (!uses_ignore(p, out))
+	if (!track_wants_ignore(p, out))
 		return 0;
 	abs = item_abs(out, p->repo->root);
 	if (p->index_ && index_git_ignored(p->index_, out->path, fs_is_dir(abs)))       /* rules read once, not per output */
@@ -76,7 +76,7 @@ int track_unignore(struct project *p, const struct item *out, struct err *e)
 {
 	autofree char *abs = NULL, *file = NULL;
 
-	if (!uses_ignore(p, out))
+	if (!track_wants_ignore(p, out))
 		return 0;
 	abs = item_abs(out, p->repo->root);
 	if (gitignore_remove(abs, &file, e))

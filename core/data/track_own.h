@@ -33,6 +33,8 @@ int  content_link(struct project *p, const char *abs, bool legacy, const struct 
 
 /* ERR_FAIL with DVC's advice when git tracks the output. */
 int  track_check_git(struct project *p, const struct item *out, struct err *e);
+/* True when DVC keeps this output out of git by a line in a .gitignore. */
+bool track_wants_ignore(const struct project *p, const struct item *out);
 /* Takes this command's ignore lines back. */
 void track_rollback(struct project *p);
 /* Records content as the output's. */

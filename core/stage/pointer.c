@@ -603,7 +603,7 @@ static int check_reads_back(const struct node *doc, const struct str *text, cons
 		       "with quotes and backslashes, or a very long one)", file);
 }
 
-int pointer_save(struct repo *r, const struct stage *s, struct err *e)
+int pointer_text(struct repo *r, const struct stage *s, struct str *out, bool *same, struct err *e)
 {
 	autofree char *path = repo_abs(r, s->file);
 	autonode struct node *doc = pointer_to_node(s), *old = NULL;
@@ -615,17 +615,26 @@ int pointer_save(struct repo *r, const struct stage *s, struct err *e)
 		if (fs_read(&text, path, POINTER_MAX, e)
 		    || yaml_parse(&old, str_cstr(&text), text.len, shown, YAML_KEEP, e))
 			return err_in(e, "cannot update '%s'", s->file);
-		str_reset(&text);
 	}
 	if (node_is(old, NODE_MAP)) {
 		yaml_apply(old, doc);
-		yaml_dump(&text, old);
+		yaml_dump(out, old);
 	} else {
-		yaml_dump(&text, doc);
+		yaml_dump(out, doc);
 	}
-	if (doc->n && check_reads_back(doc, &text, s->file, e))
+	*same = old && text.len == out->len && !memcmp(str_cstr(&text), str_cstr(out), text.len);
+	return doc->n && !*same ? check_reads_back(doc, out, s->file, e) : 0;
+}
+
+int pointer_save(struct repo *r, const struct stage *s, struct err *e)
+{
+	autofree char *path = repo_abs(r, s->file);
+	autostr struct str text = STR_INIT;
+	bool same;
+
+	if (pointer_text(r, s, &text, &same, e))
 		return -1;
-	if (fs_replace(path, str_cstr(&text), text.len, 0, e))
+	if (!same && fs_replace(path, str_cstr(&text), text.len, 0, e))
 		return err_in(e, "cannot write '%s'", s->file);
 	repo_wrote(r, path);
 	return 0;

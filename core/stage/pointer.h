@@ -24,6 +24,9 @@ void pointer_document_md5(const struct stage *s, char out[33]); /* format notes 
 char *pointer_md5_for(const struct stage *s);
 /* Writes s->file: a fresh dump, or an edit of the existing text in place (1.4). Metadata: synced, by rename. */
 int  pointer_save(struct repo *r, const struct stage *s, struct err *e);
+/* The text pointer_save() would write; *same: the file has it already. */
+struct str;
+int  pointer_text(struct repo *r, const struct stage *s, struct str *out, bool *same, struct err *e);
 
 /* One entry of outs, deps, or of dvc.lock: hash, metadata, files. 'where' names the place for errors. */
 int  item_from_node(struct item *i, const struct node *map, const char *where, struct err *e);
