@@ -50,7 +50,7 @@ bool knownhosts_glob(const char *pattern, size_t n, const char *name)
 static int hashed_match(const char *p, size_t n, const char *name, struct err *e)
 {
 	autofree char *text = xstrndup(p, n);
-	char *bar = n > 3 ? strchr(text + 3, '|') : NULL;
+	char *bar = strlen(text) > 3 ? strchr(text + 3, '|') : NULL;    /* a NUL may end it early */
 	autofree unsigned char *salt = NULL, *want = NULL;
 	unsigned char got[20];
 	autofree char *low = xstrdup(name);

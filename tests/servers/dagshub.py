@@ -99,7 +99,13 @@ class Handler(BaseHTTPRequestHandler):
         os.rename(p + ".new", p)
         self.say(201)
 
+    def propfind(self):
+        self.o.seen.append((self.command, self.path, dict(self.headers), self.server is self.o.other))
+        self.body()
+        self.say(404 if self.allowed() else 401)
+
     do_GET = do_HEAD = read
+    do_PROPFIND = propfind
     do_POST = do_PUT = write
 
 
