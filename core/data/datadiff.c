@@ -282,6 +282,8 @@ static int refuse_missing(const struct side *a, const struct side *b, struct err
 			err_set(e, ERR_NOTFOUND, "unexpected error - [Errno 2] No such file or directory: '%s'",
 				a->missing.v[i]);
 			e->exit_status = 255;
+			err_hint(e, "\nHaving any troubles? Hit us up at https://dvc.org/support, we are always happy "
+				 "to help!");
 			return -1;
 		}
 	return 0;

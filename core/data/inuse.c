@@ -289,6 +289,7 @@ static int since_date(struct gitrepo *g, const char *date, struct git_refs *out,
 		err_set(e, ERR_FAIL, end ? "unexpected error - unconverted data remains: %s" :
 			"unexpected error - time data '%s' does not match format '%%Y-%%m-%%d'", end ? end : date);
 		e->exit_status = 255;
+		err_hint(e, "\nHaving any troubles? Hit us up at https://dvc.org/support, we are always happy to help!");
 		return -1;
 	}
 	since = (int64_t)mktime(&tm);
