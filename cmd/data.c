@@ -1,5 +1,6 @@
 /* data - the group; its only member so far is status. */
 #include "cmd/cmd.h"
+#include "cmd/show.h"
 #include "core/base/node.h"
 #include "core/data/datadiff.h"
 #include "core/data/project.h"
@@ -165,6 +166,8 @@ static int run_data_status(struct session *s, void *argp, struct err *e)
 			ui_json(n);
 		else
 			print_text(n, &st);
+	} else {
+		show_config_error(e);
 	}
 	data_status_release(&st);
 	return rc;

@@ -208,6 +208,8 @@ static int run_gc(struct session *s, void *argp, struct err *e)
 		print_json(&r, a->dry);
 	else if (!rc)
 		print_text(&r, s, a->dry);
+	else
+		show_config_error(e);
 	gc_result_release(&r);
 	return rc;
 }

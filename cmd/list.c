@@ -256,6 +256,13 @@ static int list_tree(struct listing *l, const struct list_args *a, int64_t level
 	return rc;
 }
 
+/* A path that is not there is told as it is; everything else with what was to be done. */
+static bool is_own_report(const struct err *e)
+{
+	return e->code == ERR_INTR || e->exit_status == 255 ||
+		(e->code == ERR_NOTFOUND && e->msg && str_starts(e->msg, "[Errno 2]"));
+}
+
 static int run_list(struct session *s UNUSED, void *argp, struct err *e)
 {
 	struct list_args *a = argp;
@@ -274,7 +281,7 @@ static int run_list(struct session *s UNUSED, void *argp, struct err *e)
 	rc = listing_open(&l, a->url, &o, e);
 	if (!rc)
 		rc = a->tree ? list_tree(l, a, level, e) : list_flat(l, a, level, e);
-	if (rc && e->code != ERR_INTR && e->exit_status != 255 && !(e->code == ERR_NOTFOUND && e->msg && str_starts(e->msg, "[Errno 2]"))) {
+	if (rc && !is_own_report(e)) {
 		autofree char *what = xasprintf("failed to list '%s'", a->url);
 
 		show_failed(e, what);

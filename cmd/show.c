@@ -153,6 +153,12 @@ void show_failed(struct err *e, const char *what)
 	e->msg = msg;
 }
 
+void show_config_error(struct err *e)
+{
+	if (e->code == ERR_CONFIG && e->msg && !str_starts(e->msg, "configuration error"))
+		show_failed(e, "configuration error");
+}
+
 void show_unexpected(struct err *e)
 {
 	char *msg;
