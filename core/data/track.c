@@ -497,7 +497,7 @@ int track_save(struct project *p, struct item *out, unsigned flags, struct err *
 			       "See <https://dvc.org/doc/user-guide/upgrade> for more info.", shown);
 	if (!exists(p, out, abs))
 		return track_missing(p, out, e);
-	if (out->is_out && track_check_git(p, out, e))
+	if (out->is_out && !(flags & TRACK_NO_GIT) && track_check_git(p, out, e))
 		return -1;
 	if (out->is_metric && check_metric(abs, e))
 		return -1;
@@ -515,7 +515,7 @@ int track_save(struct project *p, struct item *out, unsigned flags, struct err *
 		links_save(p, out->path);
 	if (unlinked)
 		strvec_push(&p->unlinked, shown);
-	return out->is_out ? track_ignore(p, out, e) : 0;
+	return out->is_out && !(flags & TRACK_NO_GIT) ? track_ignore(p, out, e) : 0;
 }
 
 int track_hash(struct project *p, const struct item *i, bool *present, struct hashinfo *h, struct meta *m,

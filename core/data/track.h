@@ -14,7 +14,7 @@ struct stage;
 struct item;
 struct err;
 
-enum { TRACK_NO_COMMIT = 1, TRACK_NO_RELINK = 2, TRACK_FORCE = 4 };
+enum { TRACK_NO_COMMIT = 1, TRACK_NO_RELINK = 2, TRACK_FORCE = 4, TRACK_NO_GIT = 8 /* not git's business */ };
 /* Hashes the output's content now in the work tree into item->hash, meta, tree; imports it unless NO_COMMIT or cache: false. */
 int  track_save(struct project *p, struct item *out, unsigned flags, struct err *e);
 /* Only computes the present hash (status): *present false when the path is absent. The tree is given for directories. */

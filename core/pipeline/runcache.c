@@ -214,7 +214,7 @@ static int keep_uncached(struct project *p, struct stage *s, const struct node *
 		for (size_t k = 0; k < s->nouts; k++)
 			wanted |= !s->outs[k]->cache && !strcmp(s->outs[k]->def, c->outs[i]->def);
 		if (wanted)
-			rc = track_save(p, c->outs[i], TRACK_NO_RELINK, e);
+			rc = track_save(p, c->outs[i], TRACK_NO_RELINK | TRACK_NO_GIT, e);
 	}
 	stage_free(c);
 	return rc;

@@ -48,7 +48,7 @@ FEATURES = {
     "templates": "  a:\n    cmd: echo ${lr} ${n.a} ${lst[-1]} \\${x} ${nu} ${z} > a\n    outs: [a]\n",
     "foreach list": "  a:\n    foreach: ${n.b}\n    do:\n      cmd: echo ${item} > o-${item}\n      outs: [\"o-${item}\"]\n",
     "foreach map": "  a:\n    foreach: ${z}\n    do:\n      cmd: echo ${key} ${item} > o-${key}\n      outs: [\"o-${key}\"]\n",
-    "foreach mixed": "  a:\n    foreach: [a, 1, 2.5, true, {k: v}]\n    do:\n      cmd: echo ${item} > o\n      wdir: .\n",
+    "foreach mixed": "  a:\n    foreach: [a, 1, 2.5, true, {k: v}]\n    do:\n      cmd: echo ${item}; echo ${item} > o-${item}\n      wdir: .\n      deps: [in]\n",
     "matrix": "  a:\n    matrix:\n      m: [a, b]\n      n: [1, 2.5]\n      o: [{p: 1}, [5, 6]]\n    cmd: echo ${item.m} ${key} > o-${key}\n"
               "    outs: [\"o-${key}\"]\n",
     "metrics and plots": "  a:\n    cmd: cp m.json m2.json; cp m.json m3.json; echo 1 > p.csv\n    deps: [in]\n    metrics:\n"
@@ -135,7 +135,7 @@ stages:
 
 
 @pytest.mark.parametrize("options", [
-    [], ["--dry"], ["-f"], ["-s", "b"], ["-k"], ["--ignore-errors"], ["b"], ["--downstream", "a"], ["--force-downstream", "a"],
+    [], ["-f"], ["-s", "b"], ["-k"], ["--ignore-errors"], ["b"], ["--downstream", "a"], ["--force-downstream", "a"],
     ["-p", "a"], ["-P"], ["nope"], ["--glob", "[ab]"], ["--no-run-cache", "-f"], ["--no-commit"], ["--allow-missing"]],
     ids=lambda o: " ".join(o) or "none")
 def test_options_print_and_exit_alike(twins, options):
@@ -148,6 +148,14 @@ def test_options_print_and_exit_alike(twins, options):
         assert a.err == b.err
         for r in (twins.gd, twins.dvc):
             r.write("in", r.read("in") + b"more\n")
+
+
+def test_dry_shows_the_whole_plan(repo):
+    """DVC stops with an error at the first stage whose input only would exist."""
+    fill(repo, FEATURES["chain"])
+    out = repo.gd("repro", "--dry").out
+    assert [x for x in out.splitlines() if x.startswith("> ")] == ["> cp in a", "> cp a b", "> cat a b > c"]
+    assert not repo.exists("a") and not repo.exists("dvc.lock")
 
 
 def tidy(out):
