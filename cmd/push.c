@@ -43,7 +43,7 @@ static int run_push(struct session *s, void *argp, struct err *e)
 }
 
 const struct cmd cmd_push = {
-	.name = "push", .run = run_push, .needs = NEED_REPO | NEED_LOCK | FAIL_IS_1,
+	.name = "push", .run = run_push, .needs = NEED_REPO | NEED_LOCK | FAIL_IS_1 | NO_SCM_NOTE,
 	.args_size = sizeof(struct sync_args), .opts = push_options, .pos = push_pos,
 	.summary = "Upload tracked files or directories to remote storage.",
 	.help = "Sends what the cache has and the remote lacks. A directory's manifest goes up after its last file.",

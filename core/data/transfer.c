@@ -10,6 +10,7 @@
 #include "core/cache/store.h"
 #include "core/cache/tree.h"
 #include "core/data/project.h"
+#include "core/data/versioned.h"
 #include "core/repo/config.h"
 #include "core/repo/repo.h"
 #include "core/stage/stage.h"
@@ -208,27 +209,6 @@ undo:
 	return rc;
 }
 
-/* Such a remote keeps files under their own names, with versions: objects by hash would be in nobody's way, and no use. */
-static int refuse_versioned(struct project *p, const char *name, struct err *e)
-{
-	autofree char *section = NULL, *low = NULL;
-
-	if (!name)
-		name = config_get(p->repo->config, "core", "remote");
-	if (!name)
-		return 0;
-	low = xstrdup(name);
-	for (char *c = low; *c; c++)
-		*c = (char)tolower((unsigned char)*c);
-	section = xasprintf("remote \"%s\"", low);
-	if (!config_bool(p->repo->config, section, "version_aware", false) &&
-	    !config_bool(p->repo->config, section, "worktree", false))
-		return 0;
-	err_set(e, ERR_UNSUPPORTED, "remote '%s' is cloud versioned (version_aware or worktree)", name);
-	err_hint(e, "use 'dvc' for this remote");
-	return -1;
-}
-
 static int need_default(const struct want_parts *parts)
 {
 	for (size_t i = 0; i < parts->n; i++)
@@ -266,9 +246,11 @@ int transfer_push(struct project *p, const struct collect_opts *c, const struct 
 	struct remote *r = NULL;
 	int rc = -1;
 
+	if ((c->all_branches || c->all_tags || c->all_commits) && versioned_is(p, o->remote))
+		return err_set(e, ERR_FAIL, "Multiple rev push is unsupported for cloud versioned remotes");
 	/* An unknown remote is an error before anything is looked at. */
 	if ((o->remote && remote_open_named(&r, p->repo, o->remote, o->jobs, e)) ||
-	    (o->run_cache && push_runs(p, o, res, e)) || transfer_collect_parts(p, &own, &parts, e))
+	    (o->run_cache && !versioned_is(p, o->remote) && push_runs(p, o, res, e)) || transfer_collect_parts(p, &own, &parts, e))
 		goto undo;
 	remote_close(r);
 	r = NULL;
@@ -282,7 +264,11 @@ int transfer_push(struct project *p, const struct collect_opts *c, const struct 
 	for (size_t i = 0; i < parts.n && !rc; i++) {
 		const char *name = parts.v[i].remote ? parts.v[i].remote : o->remote;
 
-		rc = refuse_versioned(p, name, e) ? -1 : remote_open_named(&r, p->repo, name, o->jobs, e);
+		if (versioned_is(p, name)) {
+			rc = versioned_push(p, name, &parts.v[i].set, o, res, e);
+			continue;
+		}
+		rc = remote_open_named(&r, p->repo, name, o->jobs, e);
 		if (!rc)
 			rc = transfer_push_set(p, r, &parts.v[i].set, o, res, e);
 		remote_close(r);
@@ -555,7 +541,9 @@ static int fetch_part(struct project *p, struct want_part *part, const struct tr
 	}
 	if (!name && !config_get(p->repo->config, "core", "remote"))
 		return 0;       /* nowhere to ask; the command says so */
-	if (refuse_versioned(p, name, e) || remote_open_named(&r, p->repo, name, o->jobs, e))
+	if (versioned_is(p, name))
+		return versioned_fetch(p, name, &part->set, o, res, e);
+	if (remote_open_named(&r, p->repo, name, o->jobs, e))
 		return -1;
 	rc = transfer_fetch_set(p, r, &part->set, o, res, e);
 	remote_close(r);
@@ -581,7 +569,7 @@ int transfer_fetch(struct project *p, const struct collect_opts *c, const struct
 	struct want_parts parts = { NULL, 0, 0 };
 	int rc;
 
-	if (o->run_cache && fetch_runs(p, o, res, e))
+	if (o->run_cache && !versioned_is(p, o->remote) && fetch_runs(p, o, res, e))
 		return -1;
 	rc = transfer_collect_parts(p, &own, &parts, e);
 	for (size_t i = 0; i < parts.n && !rc; i++)

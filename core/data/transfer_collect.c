@@ -224,7 +224,8 @@ static int add_out(struct collector *k, struct item *o, const char *inside, stru
 
 	if (!out_wanted(k->c, o) || !hashinfo_oid(&o->hash, &id))
 		return 0;
-	if (!inside && seen_before(k, &id, legacy, o->remote))
+	/* Of the work tree every output is kept: remotes that go by names need each. */
+	if (!inside && seen_before(k, &id, legacy, o->remote) && !k->workspace)
 		return 0;
 	w = part_for(k, o->remote);
 	group = w->ng;

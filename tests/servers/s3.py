@@ -45,10 +45,11 @@ class S3Server:
 
     def _argv(self):
         if self.kind == "versitygw":
-            for d in ("data", "side"):
+            for d in ("data", "side", "versions"):
                 (self.dir / d).mkdir(parents=True, exist_ok=True)
             return [find("versitygw"), "--access", ACCESS, "--secret", SECRET, "--region", "us-east-1", "--port",
                     f"127.0.0.1:{self.port}", "--keep-alive", "posix", "--sidecar", str(self.dir / "side"),
+                    "--versioning-dir", str(self.dir / "versions"),
                     str(self.dir / "data")]
         conf = self.dir / "s3.json"
         conf.write_text(json.dumps({"identities": [{
