@@ -138,16 +138,24 @@ static int cloud_status(struct session *s, const struct status_args *a, struct n
 	autofree char *section = name ? xasprintf("remote \"%s\"", name) : NULL;
 	struct want_set w = { 0 };
 	struct remote *r = NULL;
+	size_t got = 0;
 	int rc;
 
-	if (remote_open_named(&r, s->repo, a->remote, (unsigned)a->jobs, e))
+	if (remote_open_named(&r, s->repo, a->remote, (unsigned)a->jobs, e)) {
+		e->exit_status = 1;     /* as DVC: here a bad remote is a handled failure */
 		return -1;
+	}
 	if (section && (config_bool(s->repo->config, section, "version_aware", false) ||
 			config_bool(s->repo->config, section, "worktree", false))) {
 		remote_close(r);
 		return err_set(e, ERR_FAIL, "'status' is unsupported for cloud versioned remotes");
 	}
-	rc = transfer_collect(s->project, &c, &w, e);
+	rc = transfer_collect(s->project, &c, &w, e) || transfer_manifests(s->project, r, &w, &got, e) ? -1 : 0;
+	if (!rc && got) {
+		want_release(&w);
+		w = (struct want_set){ 0 };
+		rc = transfer_collect(s->project, &c, &w, e);
+	}
 	if (!rc)
 		rc = cloud_one(s, r, &w, out, e);
 	want_release(&w);

@@ -299,7 +299,8 @@ int data_diff(struct project *p, const char *a, const char *b, const struct strv
 	if (repo_git(p->repo, &g, e))
 		return -1;
 	if (!g)
-		return err_set(e, ERR_FAIL, "only supported for Git repositories");
+		return err_set(e, ERR_FAIL, "Only supported for Git repositories. If you're seeing this error in a Git "
+			       "repo, try updating the DVC configuration with `dvc config core.no_scm false`.");
 	if (!gitrepo_has_commits(g))
 		return 0;
 	if (!strcmp(a, "workspace"))

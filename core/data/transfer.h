@@ -88,6 +88,9 @@ struct binset;
 #define WANT_KEY 18
 void want_key(unsigned char out[WANT_KEY], const struct want *w);
 int  transfer_have(struct project *p, struct remote *r, struct want_set *w, bool check, struct binset *have, struct err *e);
+/* Brings manifests of w that only the remote has into the cache, verified; what cannot be read stays away. *got says how
+ * many: collect again when it is not 0. */
+int  transfer_manifests(struct project *p, struct remote *r, const struct want_set *w, size_t *got, struct err *e);
 /* Objects named by id, not collected from a repository: imports from another one, add --to-remote. */
 void want_add_object(struct want_set *w, const char *path, const struct oid *id, bool legacy, uint64_t size);
 int  transfer_fetch_set(struct project *p, struct remote *r, struct want_set *w, const struct transfer_opts *o,
