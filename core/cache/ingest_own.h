@@ -25,8 +25,7 @@ struct run {
 	unsigned char *todo;            /* per file: it must be read */
 	uint32_t *list, *large;         /* indices of those */
 	size_t nsmall, nlarge;
-	atomic_size_t next_large;
-	unsigned lanes;                 /* large files that one worker has open */
+	size_t next_large;
 	struct desk_small { unsigned char *arena; unsigned streak; } *desk;     /* per worker */
 	bool reflink;                   /* how content enters the store ... */
 	atomic_bool atime;              /* the files are somebody else's: O_NOATIME is refused */

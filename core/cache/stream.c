@@ -1,6 +1,10 @@
 /*
- * Large files: read once, hashed while they are copied, several at a time per worker. MD5 cannot be split within a
- * file, so a worker advances all its files by the same stretch and hashes those stretches side by side (hash.h).
+ * Large files: read once, hashed while they are copied, several at a time. MD5 cannot be split within a file, so files
+ * are read by stretches, and stretches of different files are hashed side by side (hash.h).
+ *
+ * All workers share the open files. Each has two buffers: one is read into (and written out) while the other is hashed.
+ * A worker that is free hashes, as soon as every open file has a stretch ready or nothing is left to read into; else it
+ * reads. So a few files on many cores are hashed in one worker's lanes while others read, and many files in many.
  */
 #include "core/cache/ingest_own.h"
 
@@ -16,30 +20,38 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #define STRETCH (256u << 10)
-#define LANES 8                         /* their buffers together fit a core's cache */
+#define LANES 8                         /* stretches hashed side by side: together they fit a core's cache */
+#define OPEN_MOST 64
 
 struct stream {
-	struct walk_file *f;            /* NULL: the lane is free */
+	struct walk_file *f;            /* NULL: the place is free */
 	int fd, to;                     /* to: -1 when nothing is copied */
 	bool clone;                     /* 'to' is a clone already: it is what is hashed (I1) */
 	bool holes;                     /* the file has holes: stretches of zeros are not written */
 	char tmp[32];
 	struct md5 md5;
-	uint64_t at;
-	unsigned char *buf;
-	size_t have;
+	uint64_t at;                    /* read so far */
+	unsigned char *buf[2];
+	size_t have[2];
+	/* guarded by the lock of all streams; while reading (hashing) is set, that worker alone uses what it is about */
+	unsigned full, first;           /* buffers with something in them; the one to hash next */
+	bool reading, hashing, at_end;
 };
 struct streams {
 	struct run *r;
-	struct stream s[LANES];
-	unsigned lanes;
+	pthread_mutex_t mu;
+	pthread_cond_t changed;
+	struct stream s[OPEN_MOST];
+	unsigned most, live, busy;      /* places to use; open files; workers at work on one */
+	bool failed;
 };
 
-static void stream_drop(struct streams *x, struct stream *s)
+static void stream_close(struct streams *x, struct stream *s)
 {
 	if (s->to >= 0) {
 		close(s->to);
@@ -48,7 +60,6 @@ static void stream_drop(struct streams *x, struct stream *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = s->to = -1;
-	s->f = NULL;
 }
 
 static int open_copy(struct run *r, struct stream *s, struct err *e)
@@ -68,41 +79,42 @@ static int stream_open(struct streams *x, struct stream *s, struct walk_file *f,
 	s->to = -1;
 	if (s->fd < 0)
 		return -1;
-	s->f = f;
 	s->at = 0;
-	s->clone = false;
+	s->full = s->first = 0;
+	s->clone = s->at_end = false;
 	md5_init(&s->md5);
 	if (ingest_restat(r, f, s->fd, e) || fstat(s->fd, &st))
 		return -1;
 	s->holes = (uint64_t)st.st_blocks * 512 < f->size;
 	if (r->import && !ingest_may_link(r, f) && open_copy(r, s, e))
 		return -1;
-	if (!s->buf)
-		s->buf = xmalloc(STRETCH);
+	for (int i = 0; i < 2; i++)
+		if (!s->buf[i])
+			s->buf[i] = xmalloc(STRETCH);
 	return 0;
 }
 
-static int write_stretch(struct run *r, struct stream *s, struct err *e)
+static int write_stretch(struct run *r, struct stream *s, const unsigned char *p, size_t n, struct err *e)
 {
-	if (s->to < 0 || s->clone || !s->have)
+	if (s->to < 0 || s->clone || !n)
 		return 0;
-	if (s->holes && !s->buf[0] && !memcmp(s->buf, s->buf + 1, s->have - 1)) {
-		if (!ftruncate(s->to, (off_t)(s->at + s->have)) && lseek(s->to, (off_t)s->have, SEEK_CUR) >= 0)
+	if (s->holes && !p[0] && !memcmp(p, p + 1, n - 1)) {
+		if (!ftruncate(s->to, (off_t)(s->at + n)) && lseek(s->to, (off_t)n, SEEK_CUR) >= 0)
 			return 0;
-	} else if (!fs_write_all(s->to, s->buf, s->have)) {
+	} else if (!fs_write_all(s->to, p, n)) {
 		return 0;
 	}
 	return err_sys(e, "cannot write to the cache '%s'", store_dir(r->in->store));
 }
 
-/* Fills the buffer as far as the file goes, and copies it. */
-static int read_stretch(struct run *r, struct stream *s, struct err *e)
+/* Fills a buffer as far as the file goes, and copies it. */
+static int read_stretch(struct run *r, struct stream *s, unsigned which, struct err *e)
 {
 	int from = s->clone ? s->to : s->fd;
+	size_t have = 0;
 
-	s->have = 0;
-	while (s->have < STRETCH) {
-		ssize_t n = read(from, s->buf + s->have, STRETCH - s->have);
+	while (have < STRETCH) {
+		ssize_t n = read(from, s->buf[which] + have, STRETCH - have);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -110,12 +122,13 @@ static int read_stretch(struct run *r, struct stream *s, struct err *e)
 			return err_sys(e, "cannot read '%s/%s'", r->root, s->f->path);
 		if (!n)
 			break;
-		s->have += (size_t)n;
+		have += (size_t)n;
 	}
-	if (write_stretch(r, s, e))
+	if (write_stretch(r, s, s->buf[which], have, e))
 		return -1;
-	s->at += s->have;
-	progress_add(r->in->progress, 0, s->have);
+	s->have[which] = have;
+	s->at += have;
+	progress_add(r->in->progress, 0, have);
 	return 0;
 }
 
@@ -157,94 +170,193 @@ static int stream_end(struct streams *x, struct stream *s, struct err *e)
 		return -1;
 	}
 	if (rc) {
-		r->hardlink = false;
-		stream_drop(x, s);
+		stream_close(x, s);
 		return stream_open(x, s, f, e) ? -1 : 1;
 	}
 	ingest_count(r, f, r->import);
 	progress_add(r->in->progress, 1, 0);
-	stream_drop(x, s);
+	stream_close(x, s);
 	return 0;
 }
 
-static int refill(struct streams *x, unsigned want, unsigned *busy, struct err *e)
-{
-	struct run *r = x->r;
+/* ---- what a worker does outside the lock ---- */
 
-	while (*busy < want) {
-		size_t i = atomic_fetch_add(&r->next_large, 1);
-		struct stream *s = x->s;
-
-		if (i >= r->nlarge)
-			return 0;
-		while (s->f)
-			s++;
-		if (stream_open(x, s, &r->w->f[r->large[i]], e))
-			return err_in(e, "cannot add '%s/%s'", r->root, r->w->f[r->large[i]].path);
-		++*busy;
-	}
-	return 0;
-}
-
-/* One stretch of every file: the whole ones side by side, ends on their own. */
-static int round_of(struct streams *x, unsigned *busy, struct err *e)
+/* The stretches of up to LANES files: whole ones side by side, ends on their own. */
+static void hash_some(struct stream *const *s, size_t n)
 {
 	struct md5 *m[LANES];
 	const unsigned char *p[LANES];
-	size_t n = 0;
+	size_t whole = 0;
 
-	for (struct stream *s = x->s; s < x->s + LANES; s++) {
-		if (!s->f)
+	for (size_t i = 0; i < n; i++) {
+		if (s[i]->have[s[i]->first] != STRETCH)
 			continue;
-		if (read_stretch(x->r, s, e))
-			return -1;
-		if (s->have == STRETCH) {
-			m[n] = &s->md5;
-			p[n++] = s->buf;
+		m[whole] = &s[i]->md5;
+		p[whole++] = s[i]->buf[s[i]->first];
+	}
+	if (whole)
+		md5_blocks_many(m, p, STRETCH / 64, whole);
+	for (size_t i = 0; i < n; i++)
+		if (s[i]->have[s[i]->first] != STRETCH)
+			md5_update(&s[i]->md5, s[i]->buf[s[i]->first], s[i]->have[s[i]->first]);
+}
+
+/* ---- under the lock ---- */
+
+static bool may_read(const struct stream *s)
+{
+	return s->f && !s->reading && !s->at_end && s->full < 2;
+}
+
+static bool may_hash(const struct stream *s)
+{
+	return s->f && !s->hashing && s->full;
+}
+
+static int do_hash(struct streams *x, struct err *e)
+{
+	struct stream *s[LANES], *end[LANES];
+	size_t n = 0, ends = 0;
+	int rc = 0;
+
+	for (struct stream *i = x->s; i < x->s + x->most && n < LANES; i++) {
+		if (!may_hash(i))
+			continue;
+		i->hashing = true;
+		s[n++] = i;
+	}
+	pthread_mutex_unlock(&x->mu);
+	hash_some(s, n);
+	pthread_mutex_lock(&x->mu);
+	for (size_t i = 0; i < n; i++) {
+		s[i]->first ^= 1;
+		s[i]->full--;
+		s[i]->hashing = false;
+		if (!s[i]->at_end || s[i]->full)
+			continue;
+		s[i]->hashing = s[i]->reading = true;   /* it stays ours alone, to be finished */
+		end[ends++] = s[i];
+	}
+	pthread_cond_broadcast(&x->changed);
+	for (size_t i = 0; i < ends && rc >= 0; i++) {
+		pthread_mutex_unlock(&x->mu);
+		rc = stream_end(x, end[i], e);
+		pthread_mutex_lock(&x->mu);
+		end[i]->hashing = end[i]->reading = false;
+		if (!rc) {
+			end[i]->f = NULL;
+			x->live--;
 		}
 	}
-	if (n)
-		md5_blocks_many(m, p, STRETCH / 64, n);
-	for (struct stream *s = x->s; s < x->s + LANES; s++) {
-		int rc;
+	return rc < 0 ? -1 : 0;
+}
 
-		if (!s->f || s->have == STRETCH)
-			continue;
-		md5_update(&s->md5, s->buf, s->have);
-		rc = stream_end(x, s, e);
-		if (rc < 0)
-			return -1;
-		*busy -= !rc;
-	}
+static int do_read(struct streams *x, struct stream *s, struct err *e)
+{
+	unsigned which = s->first ^ (s->full & 1);
+	int rc;
+
+	s->reading = true;
+	pthread_mutex_unlock(&x->mu);
+	rc = read_stretch(x->r, s, which, e);
+	pthread_mutex_lock(&x->mu);
+	s->reading = false;
+	if (rc)
+		return -1;
+	s->full++;
+	s->at_end = s->have[which] < STRETCH;
 	return 0;
+}
+
+static int do_open(struct streams *x, struct err *e)
+{
+	struct run *r = x->r;
+	struct walk_file *f = &r->w->f[r->large[r->next_large++]];
+	struct stream *s = x->s;
+	int rc;
+
+	while (s->f)
+		s++;
+	s->f = f;
+	s->reading = s->hashing = true;
+	x->live++;
+	pthread_mutex_unlock(&x->mu);
+	rc = stream_open(x, s, f, e);
+	pthread_mutex_lock(&x->mu);
+	s->reading = s->hashing = false;
+	return rc ? err_in(e, "cannot add '%s/%s'", r->root, f->path) : 0;
+}
+
+/* One thing that can be done now: 1 done, 0 nothing can, -1 error. */
+static int step(struct streams *x, struct err *e)
+{
+	struct stream *read = NULL;
+	unsigned ready = 0;
+	int rc;
+
+	for (struct stream *s = x->s; s < x->s + x->most; s++) {
+		ready += may_hash(s);
+		if (may_read(s) && (!read || s->full < read->full))
+			read = s;
+	}
+	x->busy++;
+	if (ready && (ready >= LANES || ready >= x->live || !read))
+		rc = do_hash(x, e);
+	else if (x->live < x->most && x->r->next_large < x->r->nlarge)
+		rc = do_open(x, e);
+	else if (read)
+		rc = do_read(x, read, e);
+	else
+		rc = 1;
+	x->busy--;
+	return rc > 0 ? 0 : rc ? -1 : 1;
 }
 
 static int work(void *data, size_t from, size_t to, unsigned worker, struct err *e)
 {
-	struct streams x = { .r = data };
-	unsigned busy = 0;
+	struct streams *x = data;
 	int rc = 0;
 
 	(void)from, (void)to, (void)worker;
-	for (unsigned i = 0; i < LANES; i++)
-		x.s[i].fd = x.s[i].to = -1;
-	x.lanes = x.r->lanes;
-	do {
-		rc = proc_check(e) || refill(&x, x.lanes, &busy, e) || (busy && round_of(&x, &busy, e)) ? -1 : 0;
-	} while (!rc && busy);
-	for (unsigned i = 0; i < LANES; i++) {
-		stream_drop(&x, &x.s[i]);
-		free(x.s[i].buf);
+	pthread_mutex_lock(&x->mu);
+	while (!x->failed && (x->live || x->r->next_large < x->r->nlarge)) {
+		rc = proc_check(e) ? -1 : step(x, e);
+		if (rc < 0)
+			x->failed = true;
+		if (rc)
+			pthread_cond_broadcast(&x->changed);
+		else if (x->busy)
+			pthread_cond_wait(&x->changed, &x->mu);
+		else
+			BUG("%u large files are open and nothing can be done", x->live);
 	}
-	return rc;
+	pthread_mutex_unlock(&x->mu);
+	return rc < 0 ? -1 : 0;
 }
 
 int ingest_streams(struct run *r, struct err *e)
 {
-	size_t workers = pool_size(r->in->pool) - 1, each = (r->nlarge + workers - 1) / workers;
+	size_t workers = pool_size(r->in->pool) - 1;
+	struct streams *x;
+	int rc;
 
 	if (!r->nlarge)
 		return 0;
-	r->lanes = each < LANES ? (unsigned)each : LANES;
-	return pool_for(r->in->pool, r->nlarge < workers ? r->nlarge : workers, 1, work, r, e);
+	x = xcalloc(1, sizeof(*x));
+	x->r = r;
+	x->most = workers * LANES < OPEN_MOST ? (unsigned)workers * LANES : OPEN_MOST;
+	pthread_mutex_init(&x->mu, NULL);
+	pthread_cond_init(&x->changed, NULL);
+	for (unsigned i = 0; i < OPEN_MOST; i++)
+		x->s[i].fd = x->s[i].to = -1;
+	rc = pool_for(r->in->pool, workers, 1, work, x, e);
+	for (unsigned i = 0; i < OPEN_MOST; i++) {
+		stream_close(x, &x->s[i]);
+		free(x->s[i].buf[0]);
+		free(x->s[i].buf[1]);
+	}
+	pthread_mutex_destroy(&x->mu);
+	pthread_cond_destroy(&x->changed);
+	free(x);
+	return rc;
 }

@@ -201,6 +201,47 @@ static void large_and_small_sizes(void **state UNUSED)
 	close_in(&in);
 }
 
+/* More large files than lanes, of unlike sizes, several times: every stretch in its place. */
+static void many_large_files_at_once(void **state UNUSED)
+{
+	autofree unsigned char *p = xmalloc(2 << 20);
+
+	for (size_t i = 0; i < 2 << 20; i++)
+		p[i] = (unsigned char)(i * 31 + i / 1009);
+	for (size_t i = 0; i < 60; i++) {
+		autofree char *rel = xasprintf("lanes/%02zu", i);
+
+		put_file(rel, p + i, 131073 + (i * 7919 % 61) * 30011);
+	}
+	for (int turn = 0; turn < 6; turn++) {
+		autoerr struct err e = ERR_INIT;
+		struct ingest in;
+		struct walk w;
+
+		open_in(&in, "lanes", copy_only, 1);
+		pool_free(in.pool);
+		in.pool = pool_new((unsigned)turn + 1);
+		walked(&w, &in, "lanes");
+		in.state = (state_close(in.state), NULL);
+		if (turn % 2)
+			assert_int_equal(ingest_import(&in, in_scratch("lanes"), &w, &e), 0);
+		else
+			assert_int_equal(ingest_hash(&in, in_scratch("lanes"), &w, &e), 0);
+		assert_int_equal(in.count.hashed, 60);
+		for (size_t i = 0; i < w.n; i++) {
+			unsigned char want[16];
+
+			md5_once(p + i, (size_t)w.f[i].size, want);
+			assert_memory_equal(want, w.f[i].id.md5, 16);
+			if (turn % 2)
+				assert_int_equal(store_verify(in.store, &w.f[i].id, &e), 0);
+		}
+		walk_release(&w);
+		close_in(&in);
+		assert_int_equal(fs_rm_tree(in_scratch("lanes.cache"), &e), 0);
+	}
+}
+
 static void holes_stay_holes(void **state UNUSED)
 {
 	autoerr struct err e = ERR_INIT;
@@ -721,6 +762,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(ids_of_the_notes),
 		cmocka_unit_test(nothing_unchanged_is_read),
 		cmocka_unit_test(large_and_small_sizes),
+		cmocka_unit_test(many_large_files_at_once),
 		cmocka_unit_test(holes_stay_holes),
 		cmocka_unit_test(what_cannot_be_tracked_is_named),
 		cmocka_unit_test(links_to_files_are_followed_to_directories_not),
