@@ -98,10 +98,8 @@ static int record(struct project *p, struct stage *s, const struct item *only, c
 			return -1;
 	if (!save)
 		return 0;
-	if (s->kind == STAGE_SINGLE) {
-		free(s->md5);
-		s->md5 = pointer_md5_for(s);
-	}
+	if (s->kind == STAGE_SINGLE)
+		pointer_renew_md5(s);
 	return o->saved ? o->saved(p, s, e) : 0;
 }
 

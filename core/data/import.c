@@ -293,8 +293,7 @@ static int send(struct project *p, struct stage *s, const char *remote, unsigned
 
 static int finish(struct project *p, struct stage *s, struct err *e)
 {
-	free(s->md5);
-	s->md5 = pointer_md5_for(s);
+	pointer_renew_md5(s);
 	return pointer_save(p->repo, s, e) || track_ignore(p, s->outs[0], e) ? -1 : 0;
 }
 

@@ -293,8 +293,7 @@ static int move_to(struct project *p, struct item *out, struct stage *s, struct 
 		return -1;
 	if (!stat(to, &st) && S_ISREG(st.st_mode) && !st.st_size)
 		notice(NOTICE_WARN, "'%s' is empty.", shown);
-	free(s->md5);
-	s->md5 = pointer_md5_for(s);
+	pointer_renew_md5(s);
 	if (pointer_save(p->repo, s, e) || track_ignore(p, s->outs[0], e))
 		return -1;
 	if (strcmp(out->stage->file, s->file)) {

@@ -115,7 +115,7 @@ void index_graph_build(struct index_graph *g, const struct index *x)
 		}
 	}
 	g->from[x->n] = all.n;
-	g->to = all.v;
+	g->to = all.v ? all.v : xcalloc(1, sizeof(*g->to));      /* never NULL: users add offsets */
 	free(all.mark);
 	for (size_t i = 0; i < n; i++)
 		free(v[i].key);

@@ -603,6 +603,14 @@ static int check_reads_back(const struct node *doc, const struct str *text, cons
 		       "with quotes and backslashes, or a very long one)", file);
 }
 
+void pointer_renew_md5(struct stage *s)
+{
+	char *md5 = pointer_md5_for(s);
+
+	free(s->md5);
+	s->md5 = md5;
+}
+
 int pointer_text(struct repo *r, const struct stage *s, struct str *out, bool *same, struct err *e)
 {
 	autofree char *path = repo_abs(r, s->file);

@@ -22,6 +22,7 @@ struct node *pointer_to_node(const struct stage *s);            /* the canonical
 void pointer_document_md5(const struct stage *s, char out[33]); /* format notes 1.6 */
 /* NULL for what 'add' tracks: only imports have one. malloc'd. */
 char *pointer_md5_for(const struct stage *s);
+void pointer_renew_md5(struct stage *s);                /* the stage's own becomes that */
 /* Writes s->file: a fresh dump, or an edit of the existing text in place (1.4). Metadata: synced, by rename. */
 int  pointer_save(struct repo *r, const struct stage *s, struct err *e);
 /* The text pointer_save() would write; *same: the file has it already. */
