@@ -100,7 +100,7 @@ static bool is_whole(const struct dselect *s, const struct wtree *w)
 	if (is_dir != w->is_dir || !oid_eq(&id, &w->id))
 		return false;
 	if (!is_dir)
-		return w->has_exec == s->out->meta.isexec;
+		return w->has_exec == declared_meta(s->out)->isexec;
 	return !w->has_exec && !w->broken.n && dirs_implied(w);
 }
 

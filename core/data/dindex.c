@@ -107,6 +107,15 @@ static void add_parents(struct dindex *x, const char *key, size_t stop, const st
 	}
 }
 
+const struct meta *declared_meta(const struct item *out)
+{
+	const struct stage *s = out->stage;
+
+	if (s && stage_is_import(s) && !stage_is_repo_import(s) && s->deps[0]->kind != DEP_DB)
+		return &s->deps[0]->meta;
+	return &out->meta;
+}
+
 bool declared_id(const struct item *out, struct oid *id, bool *legacy, bool *is_dir)
 {
 	const struct stage *s = out->stage;
@@ -246,7 +255,7 @@ int dindex_add_declared(struct dindex *x, const struct dselect *s, unsigned flag
 	d->has_id = has;
 	d->legacy = legacy;
 	d->is_dir = is_dir;
-	d->is_exec = out->meta.isexec;
+	d->is_exec = declared_meta(out)->isexec;
 	if (!is_dir || ((flags & DINDEX_SHALLOW) && has))
 		return 0;
 	if (declared_tree(x->p, out, &t, &why)) {

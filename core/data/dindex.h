@@ -16,6 +16,7 @@
 
 struct project;
 struct item;
+struct meta;
 struct index;
 struct targets;
 struct tree;
@@ -68,6 +69,8 @@ void dindex_sort(struct dindex *x);                             /* X1 X2; before
 const struct dentry *dindex_find(const struct dindex *x, const char *key);
 /* What the pointer says the output's content is; *id_out false: nothing recorded. Knows imports not yet downloaded. */
 bool declared_id(const struct item *out, struct oid *id, bool *legacy, bool *is_dir);
+/* Size and x bit DVC goes by: of an import from a URL those of its source. */
+const struct meta *declared_meta(const struct item *out);
 /* Its manifest: from the cache, or from a 'files' list. */
 int  declared_tree(struct project *p, const struct item *out, struct tree **t, struct err *e);
 

@@ -270,8 +270,10 @@ static struct ls_entry tracked_entry(const struct dentry *d, const char *name)
 			      .tracked_size = -1 };
 	char hex[OID_HEX_MAX];
 
-	if (d->is_out && d->out->meta.size >= 0)
-		t.size = t.tracked_size = d->out->meta.size;
+	if (d->is_out && declared_meta(d->out)->size >= 0)
+		t.size = t.tracked_size = declared_meta(d->out)->size;
+	else if (d->is_out && !d->has_id)
+		t.size = 0;
 	if (d->has_id) {
 		oid_hex(hex, &d->id);
 		t.hash = xstrdup(hex);
@@ -371,10 +373,13 @@ static int present_children(struct listing *l, const char *rel, struct ls_entrie
 			continue;
 		}
 		key = *rel ? path_join(rel, de->d_name) : xstrdup(de->d_name);
-		if (is_ignored(l, key, t.is_dir))
+		if (is_ignored(l, key, t.is_dir)) {
 			ls_entry_release(&t);
-		else
-			push(out, t);
+			continue;
+		}
+		/* A link to a directory is listed as something, not as a directory. */
+		t.is_dir = t.is_dir && !t.is_link;
+		push(out, t);
 	}
 	closedir(d);
 	(void)e;
