@@ -386,6 +386,22 @@ static int present_children(struct listing *l, const char *rel, struct ls_entrie
 	return 0;
 }
 
+/* Bytes of the tree object itself: what git tells as a directory's size. */
+static int count_entry(const char *path, int kind, void *data, struct err *e UNUSED)
+{
+	/* "40000 name\0" and 20 bytes; files and links have six digits. */
+	*(int64_t *)data += (kind == 2 ? 5 : 6) + 1 + (int64_t)strlen(path_base(path)) + 1 + 20;
+	return 1;
+}
+
+static int64_t git_tree_size(struct listing *l, const char *path)
+{
+	autoerr struct err none = ERR_INIT;
+	int64_t n = 0;
+
+	return gittree_walk(l->tree, path, count_entry, &n, &none) ? 0 : n;
+}
+
 struct git_children { struct listing *l; struct ls_entries *out; const char *rel; };
 
 static int git_child(const char *path, int kind, void *data, struct err *e UNUSED)
@@ -402,7 +418,7 @@ static int git_child(const char *path, int kind, void *data, struct err *e UNUSE
 	if (strcmp(parent, c->rel))
 		return path_is_inside(c->rel, rel) ? 0 : 1;
 	gittree_kind(c->l->tree, path, &t.is_exec, &size);
-	t.size = t.is_dir ? 0 : (int64_t)size;
+	t.size = t.is_dir ? git_tree_size(c->l, path) : (int64_t)size;
 	if (!is_ignored(c->l, rel, t.is_dir)) {
 		t.name = xstrdup(name);
 		push(c->out, t);
