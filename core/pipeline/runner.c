@@ -282,8 +282,7 @@ static int write_down(struct runner *r, struct stage *s, struct err *e)
 	struct lockfile *l;
 
 	if (s->kind == STAGE_SINGLE) {
-		free(s->md5);
-		s->md5 = pointer_md5_for(s);
+		pointer_renew_md5(s);
 		return pointer_save(r->p->repo, s, e);
 	}
 	if (lockfile_of(r, s, &l, e) || lockfile_put(l, s, NULL, e))
