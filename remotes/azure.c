@@ -284,6 +284,8 @@ static enum rclass class_of(const struct rop *op, int status, const char *code)
 {
 	if (is(code, "ContainerNotFound") || is(code, "ContainerDisabled") || is(code, "InvalidResourceName"))
 		return RC_FATAL;
+	if (is(code, "InvalidAuthenticationInfo") || is(code, "NoAuthenticationInformation"))
+		return RC_AUTH;
 	if (is(code, "Md5Mismatch") || is(code, "InvalidMd5"))
 		return RC_CORRUPT;
 	if (is(code, "BlobAlreadyExists") || (status == 412 && op->kind == ROP_PUT))
