@@ -373,8 +373,10 @@ static int literal(struct py *y, struct node **out, int depth)
 	if (depth <= 0)
 		return py_fail(&y->lex, "nested too deep");
 	rc = atom(y, &n, depth);
-	if (rc)
+	if (rc) {
+		node_free(n);
 		return rc;
+	}
 	if (y->t.kind == PY_NEWLINE || py_is(&y->t, ",") || py_is(&y->t, ")") || py_is(&y->t, "]") ||
 	    py_is(&y->t, "}") || py_is(&y->t, ":") || py_is(&y->t, ";") || y->t.kind == PY_END) {
 		*out = n;
