@@ -15,8 +15,8 @@ def versioned(request, s3):
     s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
     class Place:
-        def add_to(self, repo):
-            repo.gd("remote", "add", "-q", "-d", "va", f"s3://{bucket}/pre")
+        def add_to(self, repo, prefix):
+            repo.gd("remote", "add", "-q", "-d", "va", f"s3://{bucket}/{prefix}")
             repo.gd("remote", "modify", "va", "endpointurl", s3.url)
             repo.gd("remote", "modify", "va", request.param, "true")
             repo.gd("remote", "modify", "--local", "va", "access_key_id", s3_server.ACCESS)
@@ -31,9 +31,9 @@ def versioned(request, s3):
     return Place()
 
 
-def filled(make_repo, place, name="r"):
+def filled(make_repo, place, name="pre"):
     r = make_repo(name)
-    place.add_to(r)
+    place.add_to(r, name)
     r.write("d/a", b"1\n")
     r.write("d/sub/b", b"2\n")
     r.write("f", b"3\n")
