@@ -282,8 +282,9 @@ static void hint_for(struct azure *z, struct err *e, const char *code)
 
 static enum rclass class_of(const struct rop *op, int status, const char *code)
 {
+	/* No object will fare better: this stops the whole run, with its hint, as a refused login does. */
 	if (is(code, "ContainerNotFound") || is(code, "ContainerDisabled") || is(code, "InvalidResourceName"))
-		return RC_FATAL;
+		return RC_AUTH;
 	if (is(code, "InvalidAuthenticationInfo") || is(code, "NoAuthenticationInformation"))
 		return RC_AUTH;
 	if (is(code, "Md5Mismatch") || is(code, "InvalidMd5"))

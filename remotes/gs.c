@@ -182,8 +182,9 @@ static enum rclass failed(struct gs *z, struct hop *o, const struct hresp *a)
 			reason = node_get_str(list->v[0], "reason");
 	}
 	c = http_class_of_status(o->op, a->status);
+	/* Without a bucket no object will fare better: this stops the whole run, as a refused login does. */
 	if (a->status == 404 && ((text && strstr(text, "bucket")) || o->op->kind == ROP_PUT))
-		c = RC_FATAL;
+		c = RC_AUTH;
 	if (a->status == 412 || a->status == 304)
 		c = o->op->flags & ROP_IF_ABSENT ? RC_EXISTS : RC_FATAL;
 	if (a->status == 403 && (!strcmp(reason, "rateLimitExceeded") || !strcmp(reason, "userRateLimitExceeded")))
@@ -191,7 +192,9 @@ static enum rclass failed(struct gs *z, struct hop *o, const struct hresp *a)
 	if (c == RC_ABSENT || c == RC_EXISTS)
 		return c;
 	http_fail(o, a, c == RC_OK ? RC_FATAL : c, reason, text);
-	if (c == RC_AUTH)
+	if (c == RC_AUTH && a->status == 404)
+		err_hint(&o->op->err, "gcloud storage buckets create gs://%s", z->bucket);
+	else if (c == RC_AUTH)
 		err_hint(&o->op->err, z->creds.anonymous ? "no credentials were found: set credentialpath of the remote, or run "
 			 "'gcloud auth application-default login'" : "the credentials are refused for this bucket");
 	return c == RC_OK ? RC_FATAL : c;
