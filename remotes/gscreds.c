@@ -207,11 +207,11 @@ static int load_file(struct gs_creds *g, const char *path, struct err *e)
 		return -1;
 	type = node_get_str(g->file, "type");
 	if (!type || (strcmp(type, "service_account") != 0 && strcmp(type, "authorized_user") != 0)) {
-		node_free(g->file);
-		g->file = NULL;
 		err_set(e, ERR_CONFIG, "'%s' holds credentials of type '%s', which is not understood here", path,
 			type ? type : "unknown");
 		err_hint(e, "unset it and log in with 'gcloud auth login', whose tokens serve too");
+		node_free(g->file);
+		g->file = NULL;
 		return -1;
 	}
 	g->file_name = xstrdup(path);
