@@ -118,7 +118,7 @@ struct ycomment *ycursor_comment(struct ycursor *c, size_t to)
 			return real_comment(c);
 		else if (!line_break(c, &ignored))
 			break;
-		else if (c->index < to && peek(c) == '\n')
+		else if (c->index < to && (peek(c) == '\n' || peek(c) == '\r'))
 			return empty_lines(c);
 	}
 	return NULL;
