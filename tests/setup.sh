@@ -49,7 +49,7 @@ if [ ! -e "$stamp" ]; then
 	echo "setup: making .venv"
 	rm -rf .venv
 	python3 -m venv .venv
-	.venv/bin/pip install -q --disable-pip-version-check -r tests/requirements.txt
+	.venv/bin/pip install -q --disable-pip-version-check --no-deps -r tests/requirements.txt
 	touch "$stamp"
 fi
 # Azurite, the Azure Blob server of the tests.
@@ -58,3 +58,12 @@ if ! command -v azurite >/dev/null 2>&1 && [ ! -x .venv/node/node_modules/.bin/a
 	mkdir -p .venv/node
 	(cd .venv/node && npm install --silent --no-audit --no-fund azurite@3.35.0 >/dev/null)
 fi
+# S3 and GCS servers that exist only as Go modules, where a Go toolchain is new enough.
+go_tool () {
+	[ -x ".venv/bin/$1" ] || command -v "$1" >/dev/null 2>&1 && return 0
+	command -v go >/dev/null 2>&1 || return 0
+	echo "setup: building $1"
+	GOBIN="$PWD/.venv/bin" GOFLAGS=-mod=mod go install "$2" || echo "setup: cannot build $1" >&2
+}
+go_tool versitygw github.com/versity/versitygw/cmd/versitygw@v1.8.0
+go_tool fake-gcs-server github.com/fsouza/fake-gcs-server@v1.56.1
