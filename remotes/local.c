@@ -178,6 +178,8 @@ static enum rclass do_get(struct rop *op, const char *path, unsigned char *buf)
 		return RC_FATAL;
 	}
 	op->size = (uint64_t)st.st_size;
+	if (op->begin && op->begin(op))         /* only now: nothing is made for an object that is not there */
+		return failed(op);
 	for (uint64_t off = op->off;;) {
 		ssize_t got = read_at(fd, buf, BUF_SIZE, off);
 
@@ -253,7 +255,7 @@ static enum rclass do_op(struct local *l, struct rop *op, unsigned char *buf)
 	enum rclass c;
 
 	err_release(&op->err);
-	if (op->begin && op->begin(op))
+	if (op->kind != ROP_GET && op->begin && op->begin(op))
 		return failed(op);
 	switch (op->kind) {
 	case ROP_PUT:
