@@ -363,6 +363,8 @@ static bool skip_plain(const char *rel, bool is_dir, void *data)
 		return false;
 	if (!strcmp(base, ".git") || (is_dir && !strcmp(base, ".dvc")))
 		return true;
+	if (!is_dir && (target_is_stage_file(base) || !strcmp(base, ".dvcignore")))    /* DVC's own are not content */
+		return true;
 	if (p->x && index_out_at(p->x, path))
 		return true;
 	return p->rules && ignore_is(p->rules, path, is_dir);

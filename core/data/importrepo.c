@@ -193,12 +193,11 @@ int import_fetch(struct project *p, struct item *out, const char *inside, unsign
 	if (open_source(p, dep, node_get_str(dep->repo, "rev_lock"), jobs, &r, e))
 		return -1;
 	rc = erepo_find(r, dep->def, p, &parts, e);
-	if (!rc)
-		rc = erepo_fetch(r, &parts, p, objects, e);
-	if (!rc && parts.out && parts.tree)
-		rc = content_store_tree(p, false, parts.tree, e);
 	if (!rc && (!parts.out || item_is_legacy(parts.out)))
 		rc = import_store_parts(p, r, &parts, objects, e);
+	else if (!rc)
+		rc = erepo_fetch(r, &parts, p, objects, e)
+			|| (parts.tree && content_store_tree(p, false, parts.tree, e)) ? -1 : 0;
 	erepo_close(r);
 	return rc;
 }
