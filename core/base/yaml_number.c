@@ -92,7 +92,8 @@ static char *int_shown(const struct number *x, bool v11)
 		return str_take(&out);
 	}
 	if (v11 && (x->bare[0] == '0' || strchr(x->bare, ':')))
-		return strchr(x->bare, ':') ? NULL : xasprintf("%s%s", x->bare[1] ? "0o" : "", x->bare + (x->bare[1] != 0));
+		return strchr(x->bare, ':') ? NULL :
+			x->bare[1] ? xasprintf("0o%s", x->bare + 1) : xstrdup(x->bare);
 	digits = padded(x->bare, x->neg, x->bare[0] == '0' ? strlen(x->bare) : 0);
 	add_grouped(&out, x, "", digits);
 	return str_take(&out);

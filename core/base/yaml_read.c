@@ -1,6 +1,6 @@
 /*
- * yaml_read - text to values: the grammar over the tokens. It is ours and not libyaml's parser, because comments have to
- * find their place between the tokens as ruamel.yaml finds it.
+ * yaml_read - text to values: the grammar over the tokens. It is ours and not libyaml's parser, because comments
+ * have to find their place between the tokens as ruamel.yaml finds it.
  */
 #include "core/base/yaml.h"
 
@@ -17,13 +17,13 @@
 static int unexpected(struct reader *r, const char *where)
 {
 	static const char *const name[] = {
-		"nothing", "start of stream", "end of stream", "directive", "directive", "'---'", "'...'", "start of a sequence",
-		"start of a mapping", "end of a block", "'['", "']'", "'{'", "'}'", "'-'", "','", "a key", "':'",
-		"an alias", "an anchor", "a tag", "a scalar"
+		"nothing", "start of stream", "end of stream", "directive", "directive", "'---'", "'...'",
+		"start of a sequence", "start of a mapping", "end of a block", "'['", "']'", "'{'", "'}'", "'-'",
+		"','", "a key", "':'", "an alias", "an anchor", "a tag", "a scalar"
 	};
+	bool known = (size_t)ytok_type(r) < ARRAY_LEN(name);
 
-	return ytok_fail(r, ytok_mark(r), "unexpected %s %s", (size_t)ytok_type(r) < ARRAY_LEN(name) ? name[ytok_type(r)] : "token",
-		       where);
+	return ytok_fail(r, ytok_mark(r), "unexpected %s %s", known ? name[ytok_type(r)] : "token", where);
 }
 /* Looks ahead; -1 on error. */
 static int next_is(struct reader *r, enum ytok_type what)
