@@ -19,9 +19,9 @@ static const struct opt list_options[] = {
 	OPT_FLAG(0, "dvc-only", list_args, dvc_only, "Only what DVC tracks."),
 	OPT_FLAG(0, "json", list_args, json, "Print JSON."),
 	OPT_STR(0, "rev", "<commit>", list_args, rev, "Revision to list."),
-	OPT_STR(0, "config", "CONFIG", list_args, config, "Settings to add to the repository's."),
-	OPT_STR(0, "remote", "REMOTE", list_args, remote, "The repository's remote to use."),
-	OPT_STRS(0, "remote-config", "REMOTE_CONFIG", list_args, remote_config, "Settings of that remote."),
+	OPT_STR(0, "config", "config", list_args, config, "Settings to add to the repository's."),
+	OPT_STR(0, "remote", "remote", list_args, remote, "The repository's remote to use."),
+	OPT_STRS(0, "remote-config", "<name>=<value>", list_args, remote_config, "Settings of that remote."),
 	OPT_FLAG(0, "size", list_args, size, "Show sizes."),
 	OPT_FLAG(0, "show-hash", list_args, show_hash, "Show hashes."),
 	OPT_END
@@ -302,9 +302,9 @@ const struct cmd cmd_list = {
 static const struct opt du_options[] = {
 	OPT_STR(0, "rev", "<commit>", list_args, rev, "Revision to look at."),
 	OPT_FLAG('s', "summarize", list_args, summarize, "Show only the total."),
-	OPT_STR(0, "config", "CONFIG", list_args, config, "Settings to add to the repository's."),
-	OPT_STR(0, "remote", "REMOTE", list_args, remote, "The repository's remote to use."),
-	OPT_STRS(0, "remote-config", "REMOTE_CONFIG", list_args, remote_config, "Settings of that remote."),
+	OPT_STR(0, "config", "config", list_args, config, "Settings to add to the repository's."),
+	OPT_STR(0, "remote", "remote", list_args, remote, "The repository's remote to use."),
+	OPT_STRS(0, "remote-config", "<name>=<value>", list_args, remote_config, "Settings of that remote."),
 	OPT_END
 };
 

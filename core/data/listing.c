@@ -402,6 +402,14 @@ static int64_t git_tree_size(struct listing *l, const char *path)
 	return gittree_walk(l->tree, path, count_entry, &n, &none) ? 0 : n;
 }
 
+static int64_t git_link_size(struct listing *l, const char *path)
+{
+	autoerr struct err none = ERR_INIT;
+	autostr struct str text = STR_INIT;
+
+	return gittree_read(l->tree, path, 1u << 16, &text, &none) ? 0 : (int64_t)text.len;
+}
+
 struct git_children { struct listing *l; struct ls_entries *out; const char *rel; };
 
 static int git_child(const char *path, int kind, void *data, struct err *e UNUSED)
@@ -418,7 +426,7 @@ static int git_child(const char *path, int kind, void *data, struct err *e UNUSE
 	if (strcmp(parent, c->rel))
 		return path_is_inside(c->rel, rel) ? 0 : 1;
 	gittree_kind(c->l->tree, path, &t.is_exec, &size);
-	t.size = t.is_dir ? git_tree_size(c->l, path) : (int64_t)size;
+	t.size = t.is_dir ? git_tree_size(c->l, path) : kind == 3 ? git_link_size(c->l, path) : (int64_t)size;
 	if (!is_ignored(c->l, rel, t.is_dir)) {
 		t.name = xstrdup(name);
 		push(c->out, t);
@@ -493,10 +501,15 @@ static int look(struct listing *l, const char *rel, struct ls_entry *t, bool *he
 	if (l->tree) {
 		autofree char *path = xasprintf("%s%s", l->prefix, rel);
 		uint64_t size = 0;
+		size_t n = strlen(path);
 		int kind = *rel ? gittree_kind(l->tree, path, &t->is_exec, &size) : 2;
 
+		if (n && path[n - 1] == '/')
+			path[n - 1] = '\0';
 		*t = (struct ls_entry){ .name = xstrdup(path_base(rel)), .is_dir = kind == 2, .in_tree = true,
-					.is_exec = t->is_exec, .size = kind == 2 ? 0 : (int64_t)size,
+					.is_exec = t->is_exec,
+					.size = kind == 2 ? git_tree_size(l, path) :
+						kind == 3 ? git_link_size(l, path) : (int64_t)size,
 					.tracked_size = -1 };
 		*here = kind != 0;
 	} else {
