@@ -280,8 +280,6 @@ static int sweep_remote(struct run *run, struct remote *r, const struct binset *
 	struct listing l = { at, used, &run->elsewhere, legacy };
 	size_t dirs = 0;
 
-	if (!(r->caps & REMOTE_LIST) || !r->ops->list)
-		return err_set(e, ERR_UNSUPPORTED, "'%s' cannot be listed, so nothing can be collected there", r->url);
 	if (r->ops->list(r, legacy ? "" : "files/md5/", consider_key, &l, e))
 		return -1;
 	if (at->n)
@@ -358,6 +356,14 @@ static int collect_remote(struct run *run, struct remote *r, const char *name, s
 	const struct binset *used = inuse_of(&run->used, name);
 
 	return sweep_remote(run, r, used, false, e) || sweep_remote(run, r, used, true, e) ? -1 : 0;
+}
+
+/* Asked before anything is removed anywhere. */
+static int check_remote(struct run *run UNUSED, struct remote *r, const char *name UNUSED, struct err *e)
+{
+	if (!(r->caps & REMOTE_LIST) || !r->ops->list)
+		return err_set(e, ERR_UNSUPPORTED, "'%s' cannot be listed, so nothing can be collected there", r->url);
+	return 0;
 }
 
 /* --not-in-remote: what the remote confirms now may go from the cache. */
@@ -462,6 +468,8 @@ int gc_run(struct project *p, const struct gc_opts *o, struct gc_result *r, stru
 	if (o->cloud || o->not_in_remote)
 		merge_default(&run);
 	if (o->not_in_remote && each_remote(&run, spare_remote, e))
+		goto undo;
+	if (o->cloud && each_remote(&run, check_remote, e))
 		goto undo;
 	if (o->explain && inuse_paths(p, &paths, e))
 		goto undo;
