@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 
 #include "core/base/pool.h"
+#include "core/data/import.h"
 #include "core/data/project.h"
 #include "core/data/transfer.h"
 #include "core/pipeline/plan.h"
@@ -55,6 +56,16 @@ static int pull(struct project *p, const struct stage *s, const char *path, stru
 	return rc;
 }
 
+/* An import that is not frozen follows its source. */
+static int import(struct project *p, struct stage *s, struct err *e)
+{
+	autostrvec struct strvec names = STRVEC_INIT;
+	struct update_opts o = { .rev = NULL };
+
+	strvec_take(&names, repo_show(p->repo, s->file));
+	return import_update(p, &names, &o, e);
+}
+
 static void pull_run_cache(struct project *p)
 {
 	autostrvec struct strvec none = STRVEC_INIT;
@@ -90,7 +101,7 @@ static int read_jobs(const struct repro_args *a, struct repo *r, unsigned *out, 
 static int run_plan(struct session *s, const struct repro_args *a, struct plan *plan, struct run_result *res,
 		    struct err *e)
 {
-	const struct run_hooks hooks = { .confirm = confirm, .flush = flush, .output = output, .pull = pull };
+	const struct run_hooks hooks = { .confirm = confirm, .flush = flush, .output = output, .pull = pull, .import = import };
 	struct run_opts o = {
 		.force = a->force, .dry = a->dry, .pull = a->pull, .allow_missing = a->allow_missing,
 		.no_run_cache = a->no_run_cache, .no_commit = a->no_commit, .force_downstream = a->force_downstream,

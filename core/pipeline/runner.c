@@ -466,8 +466,7 @@ static int run_verify(struct runner *r, struct job *j, struct stage *s, struct e
 	if ((import && !s->frozen) || stage_is_partial_import(s)) {
 		if (!r->h->import)
 			return err_set(e, ERR_UNSUPPORTED, "imports are updated by 'update'");
-		if (r->h->import(r->p, s, e))
-			return -1;
+		return r->h->import(r->p, s, e);        /* writes the pointer itself */
 	} else {
 		say(j, "Verifying %s in %sstage: '%s'", s->frozen ? "outputs" : "data sources",
 		    s->frozen ? "frozen " : "", j->addressing);

@@ -29,7 +29,7 @@ struct run_hooks {
 	bool (*confirm)(const char *question, void *data);
 	void (*flush)(void *data);                              /* before a command writes to our stdout */
 	void (*output)(const void *p, size_t n, void *data);    /* a finished stage's output */
-	/* Brings the data of an unfrozen import; NULL: refused. */
+	/* Brings the data of an unfrozen import and records it; NULL: refused. */
 	int  (*import)(struct project *p, struct stage *s, struct err *e);
 	/* Fetches the objects of a stage's outputs from the remote (--pull); NULL: nothing to fetch from. */
 	int  (*pull)(struct project *p, const struct stage *s, const char *path, struct err *e);

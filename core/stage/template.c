@@ -683,6 +683,7 @@ static void add_unescaped(struct str *out, const char *s, size_t n)
 }
 
 #define TEXT_MAX (64u << 20)
+#define ALL_TEXT_MAX (1ull << 30)
 
 int tmpl_resolve_str(struct tmpl *t, const struct tctx *c, const struct node *src, const char *key, bool checked,
 		     struct node **out, struct err *e)
@@ -710,6 +711,9 @@ int tmpl_resolve_str(struct tmpl *t, const struct tctx *c, const struct node *sr
 	}
 	str_add(&buf, src->text + at, src->len - at);
 	add_unescaped(&plain, str_cstr(&buf), buf.len);
+	t->made += plain.len;
+	if (t->made > ALL_TEXT_MAX)
+		return parse_fail(t, e, "the templates make more than %s of text", "1 GiB");
 	*out = node_strn(str_cstr(&plain), plain.len);
 	(*out)->line = src->line;
 	(*out)->col = src->col;

@@ -21,6 +21,7 @@ struct tmpl {
 	enum tmpl_fail fail;
 	const struct node *item, *key;  /* of the group being expanded */
 	const char *reserved[2];
+	uint64_t made;                  /* bytes of text made so far: bounded */
 };
 
 struct tctx *tctx_new(void);
