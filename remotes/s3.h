@@ -38,7 +38,8 @@ struct s3 {
 };
 
 /* Which exchange of an operation; in hreq.step. */
-enum s3_step { S3_PLAIN, S3_WHY /* a GET that learns what a HEAD's 403 meant */, S3_FIND, S3_PARTS, S3_INIT, S3_PART, S3_COMPLETE };
+enum s3_step { S3_PLAIN, S3_WHY /* a GET that learns what a HEAD's 403 meant */, S3_FIND,
+	S3_PARTS, S3_INIT, S3_PART, S3_COMPLETE };
 
 /* A request for an object (key relative to the remote) or, with key NULL, for the bucket. Query is taken over. */
 struct s3_call {

@@ -17,7 +17,7 @@ done)
 $long"
 words=$(git grep -nIE '\b(TODO|FIXME|XXX|HACK)\b' -- cmd core remotes man docs README.md) && say "unfinished:
 $words"
-prints=$(grep -rnE '\b(printf|puts|putchar|fprintf) ?\(' core remotes --include='*.c' | grep -vE 'core/base/own.c|open_memstream') &&
+prints=$(grep -rnE '\b(printf|puts|putchar|fprintf) ?\(' core remotes --include='*.c' | grep -vE 'core/base/own.c|open_memstream|fprintf\(tty, ') &&
 say "only cmd/ui.c prints:
 $prints"
 exit $bad
