@@ -277,7 +277,7 @@ static int store_small(struct run *r, struct walk_file *f, const struct md5_buf 
 		}
 	}
 	if (store_put_new(r->in->store, b->p, b->len, &f->id, &was_there, e))
-		return -1;
+		return err_in(e, "cannot store '%s/%s'", r->root, f->path);
 	*streak = was_there ? 0 : *streak + 1;
 	return 0;
 }

@@ -104,7 +104,8 @@ static int write_stretch(struct run *r, struct stream *s, const unsigned char *p
 	} else if (!fs_write_all(s->to, p, n)) {
 		return 0;
 	}
-	return err_sys(e, "cannot write to the cache '%s'", store_dir(r->in->store));
+	err_sys(e, "cannot write to the cache '%s'", store_dir(r->in->store));
+	return err_in(e, "cannot store '%s/%s'", r->root, s->f->path);
 }
 
 /* Fills a buffer as far as the file goes, and copies it. */
