@@ -15,6 +15,7 @@
 #include "core/data/remote.h"
 #include "core/data/transfer.h"
 #include "core/repo/config.h"
+#include "core/repo/configobj.h"
 #include "core/repo/gitrepo.h"
 #include "core/repo/ignore.h"
 #include "core/repo/repo.h"
@@ -23,6 +24,8 @@
 
 #include <errno.h>
 #include <unistd.h>
+
+#define CONFIG_MAX (1u << 20)
 
 struct erepo {
 	char *url, *root, sha[41];
@@ -132,6 +135,34 @@ static int open_any(struct erepo *r, const char *url, struct err *e)
 	return read_head(r, e);
 }
 
+/* The file of --config as the map that an import may hold instead. */
+static int load_config(const char *path, struct node **out, struct err *e)
+{
+	autocall(cobj_release) struct cobj c = { 0 };
+	autostr struct str text = STR_INIT;
+	struct node *top = node_map(), *remotes = node_map();
+
+	node_set(top, "remote", remotes);
+	if (fs_read(&text, path, CONFIG_MAX, e) || cobj_parse(&c, str_cstr(&text), text.len, e)) {
+		node_free(top);
+		return err_in(e, "cannot read the settings in '%s'", path);
+	}
+	for (size_t i = 0; i < c.n; i++) {
+		const struct cobj_sec *sec = &c.sec[i];
+		const char *quote = str_starts(sec->name, "remote \"") ? sec->name + 8 : NULL;
+		autofree char *name = quote ? xstrndup(quote, strcspn(quote, "\"")) : xstrdup(sec->name);
+		struct node *map = *sec->name ? node_map() : NULL;
+
+		for (size_t k = 0; map && k < sec->n; k++)
+			if (!sec->v[k].is_section && sec->v[k].v.n == 1)
+				node_set(map, sec->v[k].name, node_str(sec->v[k].v.v[0]));
+		if (map)
+			node_set(quote ? remotes : top, name, map);
+	}
+	*out = top;
+	return 0;
+}
+
 int erepo_open(struct erepo **out, const char *url, const struct erepo_opts *o, struct err *e)
 {
 	struct erepo *r = xcalloc(1, sizeof(*r));
@@ -139,7 +170,14 @@ int erepo_open(struct erepo **out, const char *url, const struct erepo_opts *o, 
 	r->url = xstrdup(url);
 	r->o = *o;
 	r->remote = xstrdup(o->remote);
-	r->config = o->config ? node_copy(o->config) : NULL;
+	if (node_is(o->config, NODE_STR)) {
+		if (load_config(o->config->text, &r->config, e)) {
+			erepo_close(r);
+			return -1;
+		}
+	} else if (o->config) {
+		r->config = node_copy(o->config);
+	}
 	r->remote_config = o->remote_config ? node_copy(o->remote_config) : NULL;
 	if (open_any(r, url, e)) {
 		erepo_close(r);
