@@ -164,7 +164,7 @@ static int read_options(struct ssh_conf *s, const struct remote_conf *c, const s
 		return err_set(e, ERR_CONFIG, "the URL of an SSH remote needs a host: '%s'", c->url);
 	if (port < 0 || port > 65535)
 		return err_set(e, ERR_CONFIG, "port %lld of the SSH remote is out of range", (long long)port);
-	s->alias = xstrdup(u->host);
+	s->alias = *u->host == '[' ? xstrndup(u->host + 1, strcspn(u->host + 1, "]")) : xstrdup(u->host);
 	s->user = xstrdup(user ? user : u->user);
 	if (s->user && !*s->user) {
 		free(s->user);

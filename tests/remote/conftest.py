@@ -11,6 +11,8 @@ import places  # noqa: E402
 from servers import s3 as s3_server  # noqa: E402
 from servers.faultproxy import FaultProxy  # noqa: E402
 
+collect_ignore = [] if places.HAVE_GS else ["test_gs.py"]
+
 
 class Place:
     """Where one test's remote lives."""
