@@ -7,6 +7,7 @@
 #include "remotes/wrap.h"
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <strings.h>
 #include <termios.h>
 #include <unistd.h>
@@ -71,25 +72,25 @@ char *rconf_path(const struct remote_conf *c, const char *option)
 	return NULL;
 }
 
+/* On the terminal itself, whatever stdin and stdout are: a secret is neither echoed nor kept. */
 static int ask(const char *prompt, char **out, struct err *e)
 {
-	autofclose FILE *tty = fopen("/dev/tty", "r+e");
+	autoclose int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	autofree char *question = xasprintf("%s: ", prompt);
 	struct termios old, quiet;
 	char line[1024];
-	bool got;
+	ssize_t n;
 
-	if (!tty || tcgetattr(fileno(tty), &old))
+	if (tty < 0 || tcgetattr(tty, &old))
 		return err_set(e, ERR_AUTH, "a password is asked for and there is no terminal");
 	quiet = old;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
-	fprintf(tty, "%s: ", prompt);
-	fflush(tty);
-	tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
-	got = fgets(line, sizeof(line), tty) != NULL;
-	tcsetattr(fileno(tty), TCSAFLUSH, &old);
-	fputc('\n', tty);
-	if (!got)
+	tcsetattr(tty, TCSAFLUSH, &quiet);
+	n = fs_write_all(tty, question, strlen(question)) ? -1 : read(tty, line, sizeof(line) - 1);
+	tcsetattr(tty, TCSAFLUSH, &old);
+	if (n <= 0 || fs_write_all(tty, "\n", 1))
 		return err_set(e, ERR_AUTH, "no password was given");
+	line[n] = 0;
 	line[strcspn(line, "\r\n")] = 0;
 	*out = xstrdup(line);
 	explicit_bzero(line, sizeof(line));
