@@ -355,8 +355,11 @@ static int revisions(struct project *p, const struct gc_opts *o, struct git_refs
 		return 0;
 	if (repo_git(p->repo, &g, e))
 		return -1;
+	/* Without git there are no branches, tags or commits to look at. */
+	if (!g && o->rev)
+		return err_set(e, ERR_NOTFOUND, "unknown Git revision '%s'", o->rev);
 	if (!g)
-		return err_set(e, ERR_FAIL, "only supported for Git repositories");
+		return 0;
 	if (o->rev && history(g, o->rev, num, out, e))
 		return -1;
 	if (o->all_commits) {
