@@ -12,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_FILE (64u << 20)
+#define MAX_FILE (1u << 30)             /* some 25 million objects verified */
+#define MAX_SPANS 64                    /* beyond, the two oldest become one: more is verified, never less */
 #define SLACK_NS 3000000000ll           /* time stamps of a file may lag the clock, and be whole seconds */
 #define SETTLED_NS 120000000000ll       /* the kernel has long begun to write such data back */
 
@@ -59,6 +60,11 @@ static void add_span(struct unsynced *u, int64_t from, int64_t to)
 {
 	if (from >= to)
 		return;
+	if (u->nspans == MAX_SPANS) {
+		u->span[1].from = u->span[0].from < u->span[1].from ? u->span[0].from : u->span[1].from;
+		u->span[1].to = u->span[0].to > u->span[1].to ? u->span[0].to : u->span[1].to;
+		memmove(u->span, u->span + 1, --u->nspans * sizeof(*u->span));
+	}
 	GROW(u->span, u->nspans, u->cap);
 	u->span[u->nspans++] = (struct span){ from, to };
 }

@@ -303,6 +303,32 @@ static void after_a_power_cut_objects_are_verified(void **state UNUSED)
 	assert_non_null(strstr(log.buf, "ok "));                /* read once, not again */
 }
 
+/* Many reboots: the list stays short and no span is forgotten. */
+static void old_spans_are_joined(void **state UNUSED)
+{
+	autostr struct str log = STR_INIT;
+	autoerr struct err e = ERR_INIT;
+	struct store *s;
+	struct oid id;
+	size_t lines = 0;
+
+	for (int i = 0; i < 300; i++)
+		str_addf(&log, "suspect %d %d\n", 1000 + i * 10, 1005 + i * 10);
+	str_adds(&log, "dirty another-boot 5000 6000\nnonsense\n");
+	put_text("cd.unsynced", log.buf);
+	s = open_store("cd", (struct store_conf){ 0 });
+	id = put(s, "x");       /* written after the mark of the other boot: verified, then good */
+	assert_int_equal(has(s, &id), 1);
+	store_close(s);
+	str_reset(&log);
+	assert_int_equal(fs_read(&log, in_scratch("cd.unsynced"), 1 << 20, &e), 0);
+	for (const char *p = log.buf; (p = strstr(p, "suspect ")); p++)
+		lines++;
+	assert_int_equal(lines, 64);
+	assert_non_null(strstr(log.buf, "suspect 1000 "));      /* the oldest is still covered */
+	assert_true(str_starts(log.buf, "dirty "));
+}
+
 static void a_flush_takes_the_mark_away(void **state UNUSED)
 {
 	autoerr struct err e = ERR_INIT;
@@ -385,6 +411,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_file_is_no_object),
 		cmocka_unit_test(listing_passes_over_what_is_no_object),
 		cmocka_unit_test(after_a_power_cut_objects_are_verified),
+		cmocka_unit_test(old_spans_are_joined),
 		cmocka_unit_test(a_flush_takes_the_mark_away),
 		cmocka_unit_test(the_digest_of_2x),
 		cmocka_unit_test(a_pair_across_chunks_stays),
