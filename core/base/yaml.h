@@ -29,4 +29,10 @@ void yaml_dump(struct str *out, const struct node *n);
 /* Makes 'dest' (read with YAML_KEEP) equal to 'src', touching only what differs, as DVC's apply_diff does. */
 void yaml_apply(struct node *dest, const struct node *src);
 
+/* Why yaml_parse() refused a text, in ruamel's words; lines and columns from 1, context NULL when there is none.
+ * False: nothing to say (the text is no YAML for reasons of our own limits). */
+struct yaml_fault { char *context, *problem; int context_line, context_col, line, col; };
+bool yaml_explain(const char *text, size_t len, struct yaml_fault *out);
+void yaml_fault_release(struct yaml_fault *f);
+
 #endif

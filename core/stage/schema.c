@@ -7,6 +7,8 @@
 #include "core/base/yaml.h"
 #include "core/repo/repo.h"
 
+#include <ctype.h>
+
 #define WIDTH 80                /* rich's, when the output is no terminal */
 
 const struct schema schema_anything = { .kind = SCHEMA_ANYTHING };
@@ -483,12 +485,62 @@ static bool has_conflict(const char *text, size_t len)
 	return false;
 }
 
+/* "While parsing ..., in line 1, column 2": Python's capitalize() lowers the rest. */
+static void add_fault_line(struct str *out, const char *text, int line, int col)
+{
+	autofree char *s = xasprintf("%s, in line %d, column %d", text, line, col);
+	size_t n = strlen(text);
+
+	for (size_t i = 0; i < n; i++)
+		s[i] = (char)(i ? tolower((unsigned char)s[i]) : toupper((unsigned char)s[i]));
+	add_message(out, s);
+}
+
+static void add_source_line(struct str *out, const char *text, size_t len, int line)
+{
+	const char *p = text, *end = text + len;
+	size_t n;
+
+	for (int i = 1; i < line && p < end; i++) {
+		const char *eol = memchr(p, '\n', (size_t)(end - p));
+
+		p = eol ? eol + 1 : end;
+	}
+	n = (size_t)(end - p);
+	if (memchr(p, '\n', n))
+		n = (size_t)((const char *)memchr(p, '\n', n) - p);
+	add_code_line(out, (size_t)line, digits((size_t)line) + 2, p, n);
+}
+
+/* The report of a text that is no YAML, as DVC draws it; 'why' when there is nothing to draw. */
+static void add_syntax(struct str *out, const char *text, size_t len, const char *why)
+{
+	autocall(yaml_fault_release) struct yaml_fault f;
+
+	if (!yaml_explain(text, len, &f)) {
+		str_adds(out, why);
+		return;
+	}
+	if (f.context) {
+		add_fault_line(out, f.context, f.context_line, f.context_col);
+		if (f.context_line != f.line || f.context_col != f.col) {
+			add_source_line(out, text, len, f.context_line);
+			str_addc(out, '\n');
+		}
+	}
+	add_fault_line(out, f.problem, f.line, f.col);
+	add_source_line(out, text, len, f.line);
+	if (out->len && out->buf[out->len - 1] == '\n')
+		str_setlen(out, out->len - 1);
+}
+
 int schema_parse(struct node **out, const struct schema *s, const char *shown, const char *rev,
 		 const char *text, size_t len, unsigned flags, struct err *e)
 {
 	autoerr struct err why = ERR_INIT;
 	autonode struct node *doc = NULL;
 	autofree char *in = NULL, *broken = NULL;
+	autostr struct str drawn = STR_INIT;
 
 	if (!str_is_utf8(text, len)) {
 		const char *name = !strncmp(shown, "./", 2) ? shown + 2 : shown;
@@ -497,8 +549,9 @@ int schema_parse(struct node **out, const struct schema *s, const char *shown, c
 	}
 	if (yaml_parse(&doc, text, len, shown, flags, &why)) {
 		in = rev ? xasprintf(" in revision '%.7s'", rev) : xstrdup("");
+		add_syntax(&drawn, text, len, why.msg);
 		broken = xasprintf("'%s' is invalid%s%s.\n\n%s", shown,
-				   has_conflict(text, len) ? " (possible merge conflicts)" : "", in, why.msg);
+				   has_conflict(text, len) ? " (possible merge conflicts)" : "", in, str_cstr(&drawn));
 		return err_report(e, broken);
 	}
 	if (!node_truthy(doc)) {                /* an empty file, "[]" or "false" reads as an empty map */

@@ -1,0 +1,146 @@
+/* yaml_explain - why a text is no YAML, in the words ruamel.yaml has for it. Runs only after yaml_parse() has refused. */
+#include "core/base/yaml.h"
+
+#include "core/base/map.h"
+#include "core/base/node.h"
+#include "core/base/own.h"
+#include "core/base/str.h"
+
+#include <yaml.h>
+static const char *token_id(const yaml_token_t *t)
+{
+	static const char *const id[] = {
+		"", "<stream start>", "<stream end>", "<directive>", "<directive>", "<document start>", "<document end>",
+		"<block sequence start>", "<block mapping start>", "<block end>", "[", "]", "{", "}", "-", ",", "?", ":", "<alias>",
+		"<anchor>", "<tag>", "<scalar>",
+	};
+
+	return t && (size_t)t->type < ARRAY_LEN(id) ? id[t->type] : "<stream end>";
+}
+
+static void set_mark(int *line, int *col, yaml_mark_t m)
+{
+	*line = (int)m.line + 1;
+	*col = (int)m.column + 1;
+}
+
+static char *bad_character(const char *text, size_t len, size_t at)
+{
+	autonode struct node *c = NULL;
+	autostr struct str s = STR_INIT;
+	size_t n = 1;
+
+	if (at >= len)
+		return xstrdup("found character that cannot start any token");
+	while (at + n < len && ((unsigned char)text[at + n] & 0xc0) == 0x80)
+		n++;
+	c = node_strn(text + at, n);
+	node_py_repr(&s, c);
+	return xasprintf("found character %s that cannot start any token", str_cstr(&s));
+}
+
+/* libyaml's problem as ruamel puts it; t: the token that was in the way. */
+static char *in_ruamels_words(const char *p, const yaml_token_t *t, const char *text, size_t len, size_t at)
+{
+	static const struct { const char *theirs, *ours; } same[] = {
+		{ "mapping values are not allowed in this context", "mapping values are not allowed here" },
+		{ "block sequence entries are not allowed in this context", "sequence entries are not allowed here" },
+		{ "mapping keys are not allowed in this context", "mapping keys are not allowed here" },
+		{ "found unexpected document indicator", "found unexpected document separator" },
+	}, found[] = {
+		{ "did not find expected node content", "expected the node content, but found '%s'" },
+		{ "did not find expected key", "expected <block end>, but found '%s'" },
+		{ "did not find expected '-' indicator", "expected <block end>, but found '%s'" },
+		{ "did not find expected ',' or ']'", "expected ',' or ']', but got '%s'" },
+		{ "did not find expected ',' or '}'", "expected ',' or '}', but got '%s'" },
+		{ "did not find expected <document start>", "expected '<document start>', but found ('%s',)" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(same); i++)
+		if (!strcmp(p, same[i].theirs))
+			return xstrdup(same[i].ours);
+	for (size_t i = 0; i < ARRAY_LEN(found); i++)
+		if (!strcmp(p, found[i].theirs))
+			return xasprintf(found[i].ours, token_id(t));
+	if (!strcmp(p, "found character that cannot start any token"))
+		return bad_character(text, len, at);
+	return xstrdup(p);
+}
+
+static bool explain_error(yaml_parser_t *y, const char *text, size_t len, struct yaml_fault *out)
+{
+	const yaml_token_t *t = y->token_available && y->tokens.head != y->tokens.tail ? y->tokens.head : NULL;
+	bool next_token = y->context && !strcmp(y->context, "while scanning for the next token");
+
+	if (!y->problem || (y->error != YAML_SCANNER_ERROR && y->error != YAML_PARSER_ERROR))
+		return false;
+	out->problem = in_ruamels_words(y->problem, t, text, len, y->problem_mark.index);
+	set_mark(&out->line, &out->col, y->problem_mark);
+	if (y->context && !next_token) {
+		out->context = xstrdup(y->context);
+		set_mark(&out->context_line, &out->context_col, y->context_mark);
+	}
+	return true;
+}
+
+/* What only composing finds: aliases to nothing, a second document. 1: found. */
+static int explain_event(const yaml_event_t *ev, struct map *anchors, yaml_mark_t *first, int *documents,
+			 struct yaml_fault *out)
+{
+	const yaml_char_t *anchor = ev->type == YAML_SCALAR_EVENT ? ev->data.scalar.anchor
+		: ev->type == YAML_SEQUENCE_START_EVENT ? ev->data.sequence_start.anchor
+		: ev->type == YAML_MAPPING_START_EVENT ? ev->data.mapping_start.anchor : NULL;
+
+	if (anchor)
+		map_put(anchors, (const char *)anchor, out);
+	if (ev->type == YAML_ALIAS_EVENT && !map_has(anchors, (const char *)ev->data.alias.anchor)) {
+		out->problem = xasprintf("found undefined alias '%s'", (const char *)ev->data.alias.anchor);
+		set_mark(&out->line, &out->col, ev->start_mark);
+		return 1;
+	}
+	if (*documents == 1 && (ev->type == YAML_SCALAR_EVENT || ev->type == YAML_SEQUENCE_START_EVENT
+				|| ev->type == YAML_MAPPING_START_EVENT) && first->line == SIZE_MAX)
+		*first = ev->start_mark;
+	if (ev->type != YAML_DOCUMENT_START_EVENT || ++*documents < 2)
+		return 0;
+	out->context = xstrdup("expected a single document in the stream");
+	set_mark(&out->context_line, &out->context_col, *first);
+	out->problem = xstrdup("but found another document");
+	set_mark(&out->line, &out->col, ev->start_mark);
+	return 1;
+}
+
+bool yaml_explain(const char *text, size_t len, struct yaml_fault *out)
+{
+	struct map anchors = MAP_INIT;
+	yaml_mark_t first = { 0, SIZE_MAX, 0 };
+	yaml_parser_t y;
+	int documents = 0, found = 0;
+	bool over = false;
+
+	*out = (struct yaml_fault){ 0 };
+	if (!yaml_parser_initialize(&y))
+		return false;
+	yaml_parser_set_input_string(&y, (const unsigned char *)text, len);
+	while (!found && !over) {
+		yaml_event_t ev;
+
+		if (!yaml_parser_parse(&y, &ev)) {
+			found = explain_error(&y, text, len, out);
+			break;
+		}
+		found = explain_event(&ev, &anchors, &first, &documents, out);
+		over = ev.type == YAML_STREAM_END_EVENT;
+		yaml_event_delete(&ev);
+	}
+	yaml_parser_delete(&y);
+	map_release(&anchors, NULL);
+	return found;
+}
+
+void yaml_fault_release(struct yaml_fault *f)
+{
+	free(f->context);
+	free(f->problem);
+	*f = (struct yaml_fault){ 0 };
+}
