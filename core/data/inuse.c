@@ -213,6 +213,9 @@ static int use_index(struct scope *s, const struct index *x, bool workspace, str
 static int failed(struct scope *s, const char *name, struct err *why, struct err *e)
 {
 	if (why->code == ERR_INTR || (s->o && !s->o->skip_failed)) {
+		/* A report of a broken file is shown as it is elsewhere; here the revision must be named. */
+		if (why->report)
+			return err_set(e, why->code, "Failed to collect '%s': %s", name, why->msg);
 		err_move(e, why);
 		return e->code == ERR_INTR ? -1 : err_in(e, "Failed to collect '%s'", name);
 	}
