@@ -7,6 +7,7 @@
 #include "core/base/str.h"
 
 #include <yaml.h>
+
 static const char *token_id(const yaml_token_t *t)
 {
 	static const char *const id[] = {
@@ -110,17 +111,86 @@ static int explain_event(const yaml_event_t *ev, struct map *anchors, yaml_mark_
 	return 1;
 }
 
+/* Open collections, for keys that come twice. */
+#define FRAMES 256
+struct frame { bool is_map, have_key; char *key; yaml_mark_t start, key_at; struct map values; };
+struct frames { struct frame v[FRAMES]; size_t n; };
+
+static void frame_close(struct frames *f)
+{
+	struct frame *top = &f->v[--f->n];
+
+	free(top->key);
+	map_release(&top->values, free);
+}
+
+/* A scalar, or a whole collection (text NULL), takes its place in the mapping around it. 1: its key was there before. */
+static int place_value(struct frames *f, const char *text, yaml_mark_t at, struct yaml_fault *out)
+{
+	struct frame *top = f->n ? &f->v[f->n - 1] : NULL;
+	const char *before;
+
+	if (!top || !top->is_map)
+		return 0;
+	if (!top->have_key) {
+		free(top->key);
+		top->key = xstrdup(text ? text : "");
+		top->key_at = at;
+		top->have_key = true;
+		return 0;
+	}
+	top->have_key = false;
+	before = map_get(&top->values, top->key);
+	if (!before) {
+		map_put(&top->values, top->key, xstrdup(text ? text : ""));
+		return 0;
+	}
+	out->context = xstrdup("while constructing a mapping");
+	set_mark(&out->context_line, &out->context_col, top->start);
+	out->problem = xasprintf("found duplicate key \"%s\" with value \"%s\" (original value: \"%s\")", top->key,
+				 text ? text : "", before);
+	set_mark(&out->line, &out->col, top->key_at);
+	return 1;
+}
+
+static int track_keys(struct frames *f, const yaml_event_t *ev, struct yaml_fault *out)
+{
+	switch (ev->type) {
+	case YAML_SCALAR_EVENT:
+		return place_value(f, (const char *)ev->data.scalar.value, ev->start_mark, out);
+	case YAML_ALIAS_EVENT:
+		return place_value(f, NULL, ev->start_mark, out);
+	case YAML_SEQUENCE_START_EVENT:
+	case YAML_MAPPING_START_EVENT:
+		if (place_value(f, NULL, ev->start_mark, out))
+			return 1;
+		if (f->n == FRAMES)
+			return -1;
+		f->v[f->n++] = (struct frame){ .is_map = ev->type == YAML_MAPPING_START_EVENT, .start = ev->start_mark };
+		return 0;
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		frame_close(f);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
 bool yaml_explain(const char *text, size_t len, struct yaml_fault *out)
 {
 	struct map anchors = MAP_INIT;
 	yaml_mark_t first = { 0, SIZE_MAX, 0 };
 	yaml_parser_t y;
+	struct frames *f = xcalloc(1, sizeof(*f));
 	int documents = 0, found = 0;
 	bool over = false;
 
 	*out = (struct yaml_fault){ 0 };
-	if (!yaml_parser_initialize(&y))
+	if (!yaml_parser_initialize(&y)) {
+		free(f);
 		return false;
+	}
 	yaml_parser_set_input_string(&y, (const unsigned char *)text, len);
 	while (!found && !over) {
 		yaml_event_t ev;
@@ -130,12 +200,17 @@ bool yaml_explain(const char *text, size_t len, struct yaml_fault *out)
 			break;
 		}
 		found = explain_event(&ev, &anchors, &first, &documents, out);
+		if (!found)
+			found = track_keys(f, &ev, out);
 		over = ev.type == YAML_STREAM_END_EVENT;
 		yaml_event_delete(&ev);
 	}
 	yaml_parser_delete(&y);
 	map_release(&anchors, NULL);
-	return found;
+	while (f->n)
+		frame_close(f);
+	free(f);
+	return found > 0;
 }
 
 void yaml_fault_release(struct yaml_fault *f)
