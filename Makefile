@@ -16,14 +16,19 @@ VERSION := $(shell cat VERSION 2>/dev/null || echo 0.1.0)
 V       ?= 0
 Q        = $(if $(filter 1,$(V)),,@)
 
-ifdef SANITIZE
 comma   := ,
+ifdef SANITIZE
 BUILD   ?= build/$(subst $(comma),-,$(SANITIZE))
 SAN     ?= -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT     ?= -O1 -g
 endif
 BUILD   ?= build/release
 OPT     ?= -O2 -g
+# What is not a loop over files or bytes is built small: the binary stays under 1 MB and its pages load faster.
+ifeq ($(OPT),-O2 -g)
+SMALL   := -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
+$(BUILD)/cmd/%.o $(BUILD)/remotes/%.o $(BUILD)/core/pipeline/%.o $(BUILD)/core/stage/%.o $(BUILD)/core/repo/%.o: OPT := -Os -g
+endif
 
 WARN = -Wall -Wextra -Werror -Wformat=2 -Wno-format-nonliteral -Wstrict-prototypes -Wmissing-prototypes \
        -Wpointer-arith -Wvla -Wwrite-strings
@@ -31,10 +36,10 @@ WARN = -Wall -Wextra -Werror -Wformat=2 -Wno-format-nonliteral -Wstrict-prototyp
 PKGS      = yaml-0.1 jansson lmdb
 LAZY_PKGS = libgit2 libcurl libssh2 libcrypto expat libzstd
 CPPFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -I$(BUILD)/gen -DGIT_DATA_VERSION='"$(VERSION)"'
-CFLAGS_ALL = $(CPPFLAGS_ALL) -MMD -MP -pthread $(OPT) $(WARN) $(SAN) $(PKG_CFLAGS) $(CFLAGS)
+CFLAGS_ALL = $(CPPFLAGS_ALL) -MMD -MP -pthread $(OPT) $(SMALL) $(WARN) $(SAN) $(PKG_CFLAGS) $(CFLAGS)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(LAZY_PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) -liniparser -ldl -lm -pthread
-LDFLAGS_ALL = $(SAN) -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS)
+LDFLAGS_ALL = $(SAN) $(if $(SMALL),-Wl$(comma)--gc-sections) -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS)
 
 SRC  := $(sort $(wildcard core/*/*.c remotes/*.c cmd/*.c))
 OBJ  := $(SRC:%.c=$(BUILD)/%.o)
