@@ -285,6 +285,8 @@ static int run_list(struct session *s UNUSED, void *argp, struct err *e)
 		autofree char *what = xasprintf("failed to list '%s'", a->url);
 
 		show_failed(e, what);
+		if (e->code == ERR_CONFIG)
+			e->exit_status = 1;
 	}
 	listing_close(l);
 	return rc;

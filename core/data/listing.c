@@ -114,14 +114,39 @@ static int fill_outs(struct listing *l, struct err *e)
 	return rc;
 }
 
-/* Settings of this one run; the repository's own files stay as they are. */
+/* "option=value" pairs for the remote in use. */
+static int set_remote_options(struct config *c, const struct listing_opts *o, struct err *e)
+{
+	const char *name = o->remote ? o->remote : config_get(c, "core", "remote");
+	autofree char *section = name ? xasprintf("remote \"%s\"", name) : NULL;
+
+	for (size_t i = 0; section && o->remote_config && i < o->remote_config->n; i++) {
+		const char *pair = o->remote_config->v[i], *eq = strchr(pair, '=');
+		autofree char *key = eq ? xstrndup(pair, (size_t)(eq - pair)) : NULL;
+
+		if (!key || !*key)
+			return err_set(e, ERR_USAGE, "argument --remote-config: '%s' is not of the form "
+				       "<name>=<value>", pair);
+		if (config_set(c, CONFIG_LOCAL, section, key, eq + 1, e))
+			return -1;
+	}
+	return 0;
+}
+
+/* Settings of this one run: in memory alone, the repository's own files stay as they are. */
 static int apply_config(struct listing *l, const struct listing_opts *o, struct err *e)
 {
-	if (o->config && !fs_exists(o->config))
-		return err_set(e, ERR_CONFIG, "[Errno 2] No such file or directory: '%s'", o->config);
-	if (o->remote && l->repo && !config_has_remote(l->repo->config, o->remote))
+	struct config *c = l->repo ? l->repo->config : NULL;
+
+	if (o->config)
+		return err_set(e, ERR_UNSUPPORTED, "--config is not supported here: give --remote or --remote-config");
+	if (!c)
+		return 0;
+	if (o->remote && !config_has_remote(c, o->remote))
 		return err_set(e, ERR_CONFIG, "config file error: remote '%s' doesn't exist", o->remote);
-	return 0;
+	if (o->remote && config_set(c, CONFIG_LOCAL, "core", "remote", o->remote, e))
+		return -1;
+	return set_remote_options(c, o, e);
 }
 
 int listing_open(struct listing **out, const char *url, const struct listing_opts *o, struct err *e)
