@@ -283,7 +283,7 @@ static void failed(struct task *t, enum rclass c)
 
 	if (c == RC_AUTH || why->code == ERR_INTR || why->code == ERR_NOSPACE)
 		stop_all(t->x, why);
-	else if (why->code == ERR_TEMP && !t->op.http_status && !t->x->answered)
+	else if (why->code == ERR_TEMP && !t->op.http_status && !t->x->answered && !t->corrupt)
 		stop_all(t->x, why);    /* nobody is there: no use in asking for the others */
 	/* The cache has lost it, or set it aside as corrupt: DVC calls both missing. */
 	if (t->kind == RUN_PUT && t->fd < 0 && (why->code == ERR_NOTFOUND || why->code == ERR_CORRUPT)) {
