@@ -36,8 +36,11 @@ int store_open(struct store **out, const struct store_conf *c, struct err *e)
 
 void store_close(struct store *s)
 {
+	autoerr struct err ignored = ERR_INIT;
+
 	if (!s)
 		return;
+	store_flush(s, &ignored);       /* core.fsync = batch; when it fails the mark stays and the objects are suspect */
 	if (s->basefd >= 0)
 		close(s->basefd);
 	if (s->tempfd >= 0) {
