@@ -9,7 +9,7 @@ what=${1:-build}
 build="gcc make pkg-config binutils libc6-dev git ca-certificates libgit2-dev libcurl4-openssl-dev libzstd-dev
  libssh2-1-dev libiniparser-dev libssl-dev libyaml-dev libjansson-dev libexpat1-dev liblmdb-dev"
 test="libcmocka-dev clang libclang-rt-14-dev llvm python3 python3-venv python3-pip nginx-light libnginx-mod-http-dav-ext
- openssh-server openssh-client rclone procps mandoc strace time"
+ openssh-server openssh-client rclone procps mandoc strace time python3-sklearn"
 
 as_root () {
 	if [ "$(id -u)" = 0 ]; then
