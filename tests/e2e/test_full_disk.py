@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from conftest import GIT_DATA
+from harness import GIT_DATA
 
 
 def limited(repo, size, *argv):

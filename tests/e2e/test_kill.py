@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import GIT_DATA, Repo
+from harness import GIT_DATA, Repo
 
 FILES = {
     "data/a": b"a" * 10, "data/b.bin": bytes(range(256)) * 40, "data/sub/c": b"", "data/sub/deep/d e": b"d" * 70000,

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import GIT_DATA, ROOT
+from harness import GIT_DATA, ROOT
 
 PAGE = ROOT / "docs/tutorial.md"
 

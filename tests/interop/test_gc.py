@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+from harness import GIT_DATA
+
 
 def key(data, suffix=""):
     h = hashlib.md5(data).hexdigest()
@@ -210,8 +212,7 @@ def test_what_is_newer_than_the_start_stays(repo):
 
 
 def _binary():
-    import conftest
-    return [conftest.GIT_DATA]
+    return [GIT_DATA]
 
 
 def test_everything_in_use_survives_every_scope(repo):

@@ -4,7 +4,7 @@ import os
 import pytest
 
 import scenario
-from conftest import DVC, GIT_DATA
+from harness import DVC, GIT_DATA
 
 CASES = [(f, s) for f in scenario.FILES for s in scenario.load(f)]
 GOLD = {f: scenario.expected(f) for f in scenario.FILES}
