@@ -369,7 +369,7 @@ static struct task *task_new(struct run *x, enum run_kind kind, size_t i)
 	if (kind == RUN_PUT) {
 		t->op.begin = put_begin;
 		t->op.sent = put_sent;
-		t->op.flags |= x->overwrite ? 0 : ROP_IF_ABSENT;
+		t->op.flags |= ROP_RESUME | (x->overwrite ? 0 : ROP_IF_ABSENT);
 	} else if (kind == RUN_GET) {
 		t->op.begin = get_begin;
 		t->op.commit = get_commit;
