@@ -59,6 +59,24 @@ static int open_needs(struct session *s, struct err *e)
 	return 0;
 }
 
+/*
+ * DVC's settings errors: a command that handles failures itself ends with 1; elsewhere main puts its words in front and ends
+ * with 251. A file that cannot be read is 251 everywhere, and says so already.
+ */
+static void judge_config_error(const struct session *s, struct err *e)
+{
+	autofree char *text = NULL;
+
+	if (e->code != ERR_CONFIG || e->exit_status || !e->msg || str_starts(e->msg, "configuration error"))
+		return;
+	if (s->cmd->needs & FAIL_IS_1) {
+		e->exit_status = 1;
+	} else if (str_starts(e->msg, "config file error")) {
+		text = e->msg;
+		e->msg = xasprintf("configuration error - %s", text);
+	}
+}
+
 int session_run(struct session *s, void *args, struct err *e)
 {
 	int rc;
@@ -71,6 +89,8 @@ int session_run(struct session *s, void *args, struct err *e)
 	rc = s->cmd->run(s, args, e);
 	if (rc >= 0 && session_tell_git(s, e))
 		rc = -1;
+	if (rc < 0)
+		judge_config_error(s, e);
 	return rc;
 }
 
