@@ -321,7 +321,7 @@ void ui_table(const char *const *head, size_t cols, char ***rows, size_t n, bool
 		table_row(&out, (const char *const *)rows[r], w, cols, markdown);
 	if (markdown)
 		str_addc(&out, '\n');
-	put(stdout, str_cstr(&out), out.len);
+	put_text(stdout, ui.tty_out, str_cstr(&out), out.len);
 }
 
 static bool in_foreground(void)

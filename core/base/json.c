@@ -14,7 +14,10 @@
 /*
  * Python reads NaN, Infinity, integers of any size and reals beyond a double's range; jansson refuses them. Such
  * tokens are handed to jansson as strings that begin with NUL and '#'. A real string that begins with NUL gets a
- * second NUL, so the two cannot be confused. Texts without such tokens go to jansson as they are.
+ * second NUL, so the two cannot be confused.
+ * A byte that is no UTF-8 stands in Python's JSON as a lone surrogate ("\\udcff" for 0xff), which jansson refuses too: it
+ * becomes U+0001 and two hex digits, and then every U+0001 of the text is spelled in the same way.
+ * Texts without such tokens go to jansson as they are.
  */
 struct prepass {
 	const char *p, *end;
@@ -103,6 +106,46 @@ static void prepass_wrap(struct prepass *s, const char *to)
 		str_addc(s->out, '"');
 }
 
+/* The unit of the escape \uXXXX at p, or -1. */
+static long unit_at(const char *p, const char *end)
+{
+	char hex[5] = "";
+
+	if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
+		return -1;
+	memcpy(hex, p + 2, 4);
+	return strspn(hex, "0123456789abcdefABCDEF") == 4 ? strtol(hex, NULL, 16) : -1;
+}
+
+/* Copies up to 'to' (the end of the string), and spells lone surrogates and U+0001 anew. */
+static void prepass_units(struct prepass *s, const char *to)
+{
+	const char *q = s->p;
+
+	while ((q = memchr(q, '\\', (size_t)(to - q)))) {
+		long unit = unit_at(q, to), next = unit < 0 ? -1 : unit_at(q + 6, to);
+		bool byte = unit >= 0xdc80 && unit <= 0xdcff;
+
+		if (unit < 0) {
+			q += to - q > 1 ? 2 : 1;
+			continue;
+		}
+		if (unit >= 0xd800 && unit < 0xdc00 && next >= 0xdc00 && next < 0xe000) {
+			q += 12;
+			continue;
+		}
+		if (byte || unit == 1) {
+			s->found |= byte;
+			prepass_copy(s, q);
+			if (s->out)
+				str_addf(s->out, "\\u0001%02x", (unsigned)(unit & 0xff));
+			s->p = q + 6;
+		}
+		q += 6;
+	}
+	prepass_copy(s, to);
+}
+
 static void prepass_string(struct prepass *s)
 {
 	const char *to = string_end(s->p, s->end);
@@ -113,7 +156,7 @@ static void prepass_string(struct prepass *s)
 		if (s->out)
 			str_adds(s->out, "\\u0000");
 	}
-	prepass_copy(s, to);
+	prepass_units(s, to);
 }
 
 static bool prepass_run(struct prepass *s)
@@ -147,13 +190,33 @@ static struct node *marked(const char *token)
 	return node_int_text(token);
 }
 
+/* Takes back what prepass_units() did. */
+static struct node *unmarked(const char *s, size_t n)
+{
+	autostr struct str out = STR_INIT;
+	const char *end = s + n, *q;
+
+	if (!memchr(s, 1, n))
+		return node_strn(s, n);
+	for (; (q = memchr(s, 1, (size_t)(end - s))) && end - q > 2; s = q + 3) {
+		char hex[3] = { q[1], q[2], 0 };
+
+		str_add(&out, s, (size_t)(q - s));
+		str_addc(&out, (char)strtol(hex, NULL, 16));
+	}
+	str_add(&out, s, (size_t)(end - s));
+	return node_strn(str_cstr(&out), out.len);
+}
+
 static struct node *text_of(const char *s, size_t n, bool wrapped)
 {
-	if (!wrapped || !n || s[0])
+	if (!wrapped || !n)
 		return node_strn(s, n);
+	if (s[0])
+		return unmarked(s, n);
 	if (n > 1 && s[1] == '#')
 		return marked(s + 2);
-	return node_strn(s + 1, n - 1);
+	return unmarked(s + 1, n - 1);
 }
 
 static struct node *convert(const json_t *j, bool wrapped, int depth);

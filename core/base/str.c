@@ -343,9 +343,12 @@ void str_add_safe(struct str *s, const char *text)
 	for (; *text; text++) {
 		unsigned char c = (unsigned char)*text;
 
-		if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
+		if (c == 0xc2 && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] < 0xa0) {
+			str_addf(s, "\\x%02x", (unsigned char)*++text);        /* U+009b starts a sequence, as ESC [ does */
+		} else if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) {
 			str_addf(s, "\\x%02x", c);
-		else
+		} else {
 			str_addc(s, (char)c);
+		}
 	}
 }

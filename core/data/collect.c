@@ -293,7 +293,7 @@ static int sweep_remote(struct run *run, struct remote *r, const struct binset *
 		at->v[i].where = r->local_dir ? path_join(r->local_dir, key) :
 			xasprintf("%s/%s", r->url ? r->url : "", key);
 	}
-	if (run->o->dry)
+	if (run->o->dry || !at->n)
 		return 0;
 	return remove_keys(r, at->v, dirs, e) || remove_keys(r, at->v + dirs, at->n - dirs, e) ? -1 : 0;
 }

@@ -64,6 +64,23 @@ static void strings_escape_as_python_escapes_them(void **state)
 	assert_string_equal(s.buf, "\"a\\udcffb\"");
 }
 
+/* A file name that is no UTF-8, as Python's json writes and reads it. */
+static void bytes_that_are_no_text_come_back(void **state)
+{
+	static const char text[] = "{\"a\\udcff\\udc80b\": [\"\\u0001\\udcfe\\u000101\", \"\\u0000\\u0001\", \"\\ud83d\\ude00\\\\udcff\"]}";
+	autonode struct node *n = NULL;
+	autoerr struct err e = ERR_INIT;
+
+	(void)state;
+	same(text, text, 0);
+	assert_int_equal(json_parse(&n, text, sizeof(text) - 1, "x", &e), 0);
+	assert_string_equal(n->k[0]->text, "a\xff\x80" "b");
+	refused("\"\\ud800\"");
+	refused("\"\\udc7f\"");
+	refused("\"\\udcff\\\"");
+	refused("\"\\ud800\\udcff\\udcff");
+}
+
 static void bad_texts_are_refused_with_their_place(void **state)
 {
 	autonode struct node *n = NULL;
@@ -94,6 +111,7 @@ int main(void)
 		cmocka_unit_test(separators_and_order_are_pythons),
 		cmocka_unit_test(numbers_read_as_python_reads_them),
 		cmocka_unit_test(strings_escape_as_python_escapes_them),
+		cmocka_unit_test(bytes_that_are_no_text_come_back),
 		cmocka_unit_test(bad_texts_are_refused_with_their_place),
 	};
 

@@ -81,8 +81,8 @@ static void terminal_text_has_no_control_bytes(void **state UNUSED)
 {
 	autostr struct str s = STR_INIT;
 
-	str_add_safe(&s, "a\033[31mb\x7f\n");
-	assert_string_equal(s.buf, "a\\x1b[31mb\\x7f\n");
+	str_add_safe(&s, "a\033[31mb\x7f\n\xc2\x9b" "1m\xc2\xa0\xc2");
+	assert_string_equal(s.buf, "a\\x1b[31mb\\x7f\n\\x9b1m\xc2\xa0\xc2");
 }
 
 int main(void)
