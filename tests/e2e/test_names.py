@@ -5,7 +5,7 @@ import pty
 import subprocess
 
 import pytest
-from conftest import GIT_DATA
+from harness import GIT_DATA
 
 NAMES = ["-rf", "--help", "new\nline", "esc\x1b[31mred", "\x07bell", "cr\rx", "\u009b31mcsi", " lead", "#hash", "*", "${x}",
          "a: b", "q'uote", '"dq', "C:\\x", "&a", "!t", "~", "null", "1e3", "%s%n", "é"]
