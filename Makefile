@@ -135,10 +135,14 @@ install: $(BUILD)/git-data
 	install -m 0755 -s $(BUILD)/git-data $(DESTDIR)$(BINDIR)/git-data
 	install -m 0644 man/*.1 $(DESTDIR)$(MANDIR)/man1
 	install -m 0644 man/*.5 $(DESTDIR)$(MANDIR)/man5
+	# `git help data-add` asks for the page "gitdata-add", since no program has the name git-data-add.
+	cd man && for p in git-data-*.1; do \
+		ln -sf $$p $(abspath $(DESTDIR)$(MANDIR))/man1/gitdata-$${p#git-data-}; \
+	done
 	$(BUILD)/git-data completion -s bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/git-data
 	$(BUILD)/git-data completion -s zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_git-data
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/git-data $(DESTDIR)$(MANDIR)/man1/git-data*.1 $(DESTDIR)$(MANDIR)/man5/git-data-*.5
+	rm -f $(DESTDIR)$(BINDIR)/git-data $(DESTDIR)$(MANDIR)/man1/git-data*.1 $(DESTDIR)$(MANDIR)/man1/gitdata-*.1 $(DESTDIR)$(MANDIR)/man5/git-data-*.5
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/git-data $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_git-data
 
 help:
