@@ -27,7 +27,7 @@ static int change_dir(struct config *c, const struct cache_dir_args *a, struct e
 {
 	enum config_level l = level_of(&a->level);
 
-	if (level_need(c, &a->level, e))
+	if (level_need(c, &a->level, e) || config_lock(c, l, e))
 		return -1;
 	if (a->unset && !config_get_at(c, l, "cache", "dir"))
 		return not_set(e);

@@ -202,7 +202,7 @@ static int set_option(struct config *c, const struct config_args *a, const struc
 {
 	enum config_level l = level_of(&a->level);
 
-	if (level_need(c, &a->level, e))
+	if (level_need(c, &a->level, e) || config_lock(c, l, e))
 		return -1;
 	if (a->unset) {
 		if (check_exists(c, l, n, e) || config_unset(c, l, n->section, n->option, e))
@@ -224,7 +224,7 @@ static int own_option(struct config *c, const char *root, const struct config_ar
 	const char *v = NULL;
 
 	if (a->value || a->unset)
-		return config_own_set(c, l, k->key, a->unset ? NULL : a->value, e);
+		return config_lock(c, l, e) ? -1 : config_own_set(c, l, k->key, a->unset ? NULL : a->value, e);
 	for (int i = CONFIG_LEVELS; i-- > 0 && !v;) {
 		if (level_given(&a->level) && (enum config_level)i != l)
 			continue;

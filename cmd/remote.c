@@ -35,6 +35,8 @@ static int with_config(struct remote_args *a, remote_fn *fn, bool writes, struct
 	}
 	if (!rc && (writes || level_given(&a->level)))
 		rc = level_need(j.c, &a->level, e);
+	if (!rc && writes)
+		rc = config_lock(j.c, j.l, e);
 	if (!rc)
 		rc = fn(&j, e);
 	config_close(j.c);

@@ -1,23 +1,31 @@
 /* config - DVC's four levels of settings. See config.h. */
 #include "core/repo/config.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <strings.h>
+#include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/err.h"
 #include "core/base/fs.h"
 #include "core/base/node.h"
 #include "core/base/own.h"
+#include "core/base/proc.h"
 #include "core/repo/configobj.h"
 #include "core/repo/configschema.h"
 #include "core/repo/ownconf.h"
 
 #define CONFIG_MAX (4u << 20)
+#define LOCK_POLL_MS 10
+#define LOCK_PATIENCE_MS 30000
 
 struct level {
 	char *file;             /* NULL: outside a repository */
 	char *dir;
+	int lock;               /* the directory, flocked; -1: it is not */
 	struct cobj obj;
 };
 struct config {
@@ -71,6 +79,7 @@ static void set_level(struct level *l, char *dir, const char *name)
 {
 	l->dir = dir;
 	l->file = dir ? path_join(dir, name) : NULL;
+	l->lock = -1;
 }
 
 /* A list where DVC wants a path ends DVC with a Python error. */
@@ -103,6 +112,16 @@ static int read_level(struct level *l, struct err *e)
 	return cobj_parse(&l->obj, str_cstr(&s), s.len, e) || check_paths(l, e) ? -1 : 0;
 }
 
+static int read_all(struct config *c, struct err *e)
+{
+	for (int l = 0; l < CONFIG_LEVELS; l++)
+		if (read_level(&c->level[l], e))
+			return -1;
+	ownconf_close(c->own);
+	c->own = ownconf_open(system_dir(NULL, "git-data"), user_dir(NULL, "git-data"), c->dvc_dir, e);
+	return c->own ? 0 : -1;
+}
+
 int config_open(struct config **out, const char *dvc_dir, struct err *e)
 {
 	struct config *c = xcalloc(1, sizeof(*c));
@@ -112,13 +131,7 @@ int config_open(struct config **out, const char *dvc_dir, struct err *e)
 	set_level(&c->level[CONFIG_GLOBAL], user_dir("DVC_GLOBAL_CONFIG_DIR", "dvc"), "config");
 	set_level(&c->level[CONFIG_REPO], xstrdup(dvc_dir), "config");
 	set_level(&c->level[CONFIG_LOCAL], xstrdup(dvc_dir), "config.local");
-	for (int l = 0; l < CONFIG_LEVELS; l++)
-		if (read_level(&c->level[l], e)) {
-			config_close(c);
-			return -1;
-		}
-	c->own = ownconf_open(system_dir(NULL, "git-data"), user_dir(NULL, "git-data"), dvc_dir, e);
-	if (!c->own) {
+	if (read_all(c, e)) {
 		config_close(c);
 		return -1;
 	}
@@ -132,12 +145,46 @@ void config_close(struct config *c)
 		return;
 	for (int l = 0; l < CONFIG_LEVELS; l++) {
 		cobj_release(&c->level[l].obj);
+		if (c->level[l].lock >= 0)
+			close(c->level[l].lock);
 		free(c->level[l].file);
 		free(c->level[l].dir);
 	}
 	ownconf_close(c->own);
 	free(c->dvc_dir);
 	free(c);
+}
+
+/* Where directories cannot be locked (some network file systems) it goes on without. */
+static int lock_level(struct level *l, struct err *e)
+{
+	int fd = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (int ms = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK; ms += LOCK_POLL_MS) {
+		struct timespec pause = { 0, LOCK_POLL_MS * 1000000L };
+
+		if (proc_check(e) || ms >= LOCK_PATIENCE_MS) {
+			close(fd);
+			return proc_cancelled() ? -1 :
+				err_set(e, ERR_LOCKED, "'%s' is being changed by another process", l->file);
+		}
+		nanosleep(&pause, NULL);
+	}
+	l->lock = fd;
+	return 0;
+}
+
+/* Always in the order of the levels: two writers cannot wait for each other. */
+int config_lock(struct config *c, enum config_level from, struct err *e)
+{
+	for (int l = (int)from; l < CONFIG_LEVELS; l++) {
+		struct level *lv = &c->level[l];
+		bool same = l > (int)from && lv->dir && c->level[l - 1].dir && !strcmp(lv->dir, c->level[l - 1].dir);
+
+		if (lv->dir && lv->lock < 0 && !same && lock_level(lv, e))
+			return -1;
+	}
+	return read_all(c, e);
 }
 
 const char *config_file(const struct config *c, enum config_level l)

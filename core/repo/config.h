@@ -6,6 +6,8 @@
  *  F2  A write changes only the lines it must: comments and order survive.
  *  F3  Settings only we have live in git-data.conf files read with iniparser; config_own() serves them.
  *  F4  Section and option names fold to lower case; remote names too.
+ *  F5  Between config_lock() and config_close() no other git-data writes these levels: of two writers at once both
+ *      settings stay.
  *
  * Source: format notes, section 3.
  */
@@ -42,6 +44,8 @@ void config_options_below(const struct config *c, int upto, const char *section,
 bool config_has_section_at(const struct config *c, enum config_level l, const char *section);
 /* Resolves a value of a path option as config_path() does. */
 char *config_resolve(const struct config *c, enum config_level l, const char *value);
+/* Before a change: waits for other writers of this level and those above it, and reads everything anew. */
+int  config_lock(struct config *c, enum config_level l, struct err *e);
 /* Edits one level in memory, checks, writes by replace. option NULL with config_unset: the whole section. */
 int  config_set(struct config *c, enum config_level l, const char *section, const char *option, const char *value, struct err *e);
 int  config_unset(struct config *c, enum config_level l, const char *section, const char *option, struct err *e);
