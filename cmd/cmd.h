@@ -27,6 +27,7 @@ enum {
 	WANT_REPO = 4,          /* s->repo when there is one */
 	FAIL_IS_1 = 8,
 	NO_SCM_NOTE = 16,       /* never prints the git reminder */
+	NO_SCM_STAGE = 32,      /* nor stages anything with core.autostage */
 };
 
 struct session {

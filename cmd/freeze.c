@@ -69,12 +69,12 @@ static const struct pos unfreeze_pos[] = {
 	{ "targets", '+', offsetof(struct freeze_args, targets), "Stages or .dvc files to unfreeze" }, POS_END
 };
 const struct cmd cmd_freeze = {
-	.name = "freeze", .run = run_freeze, .needs = NEED_REPO | NEED_LOCK | NO_SCM_NOTE,
+	.name = "freeze", .run = run_freeze, .needs = NEED_REPO | NEED_LOCK | NO_SCM_NOTE | NO_SCM_STAGE,
 	.args_size = sizeof(struct freeze_args), .pos = freeze_pos,
 	.summary = "Freeze stages or .dvc files.", .help = "Freeze stages or .dvc files.",
 };
 const struct cmd cmd_unfreeze = {
-	.name = "unfreeze", .run = run_unfreeze, .needs = NEED_REPO | NEED_LOCK | NO_SCM_NOTE,
+	.name = "unfreeze", .run = run_unfreeze, .needs = NEED_REPO | NEED_LOCK | NO_SCM_NOTE | NO_SCM_STAGE,
 	.args_size = sizeof(struct freeze_args), .pos = unfreeze_pos,
 	.summary = "Unfreeze stages or .dvc files.", .help = "Unfreeze stages or .dvc files.",
 };

@@ -204,14 +204,22 @@ static int common_long(const char *name, size_t n)
 	return COMMON_NONE;
 }
 
-static void apply_common(struct parse *p, int which)
+static int apply_common(struct parse *p, int which, struct err *e)
 {
-	if (which == COMMON_HELP)
+	if (which == COMMON_HELP) {
 		p->out->help = true;
-	else if (which == COMMON_QUIET)
+		return 0;
+	}
+	if (which == COMMON_QUIET)
 		p->out->quiet = true;
 	else
 		p->out->verbose++;
+	if (!p->out->quiet || !p->out->verbose || p->out->help)
+		return 0;
+	p->out->cmd = p->cmd;
+	return err_set(e, ERR_USAGE, "argument %s: not allowed with argument %s",
+		       which == COMMON_QUIET ? "-q/--quiet" : "-v/--verbose",
+		       which == COMMON_QUIET ? "-v/--verbose" : "-q/--quiet");
 }
 
 /* All long spellings that begin with the n bytes at 'name'; an exact one wins. */
@@ -268,9 +276,8 @@ static int eat_long(struct parse *p, char *arg, struct err *e)
 	if (o)
 		return eat_option(p, o, eq ? eq + 1 : NULL, e);
 	if (common)
-		apply_common(p, common);
-	else
-		strvec_push(&p->extra, arg);
+		return apply_common(p, common, e);
+	strvec_push(&p->extra, arg);
 	return 0;
 }
 
@@ -289,7 +296,10 @@ static int eat_short(struct parse *p, char *arg, struct err *e)
 		const char *glued = c[1] ? c + 1 + (c[1] == '=') : NULL;
 
 		if (!o && (*c == 'h' || *c == 'q' || *c == 'v')) {
-			apply_common(p, *c == 'h' ? COMMON_HELP : *c == 'q' ? COMMON_QUIET : COMMON_VERBOSE);
+			int which = *c == 'h' ? COMMON_HELP : *c == 'q' ? COMMON_QUIET : COMMON_VERBOSE;
+
+			if (apply_common(p, which, e))
+				return -1;
 			continue;
 		}
 		if (!o) {
@@ -350,6 +360,9 @@ static size_t before_rest(const struct cmd *c)
 static void enter(struct parse *p, const struct cmd *sub)
 {
 	p->cmd = sub;
+	/* argparse: the parser of a sub-command starts from its own defaults. */
+	p->out->quiet = false;
+	p->out->verbose = 0;
 	p->out->cmd = sub;
 	p->nseen = 0;
 	strvec_push(&p->out->path, sub->name);

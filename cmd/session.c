@@ -16,7 +16,7 @@ int session_tell_git(struct session *s, struct err *e)
 	autostr struct str cmd = STR_INIT;
 	struct gitrepo *g = NULL;
 
-	if (!r || r->no_scm || !r->scm_root || !r->scm_files.n)
+	if (!r || r->no_scm || !r->scm_root || !r->scm_files.n || (s->cmd->needs & NO_SCM_STAGE))
 		return 0;
 	if (config_bool(r->config, "core", "autostage", false)) {
 		if (repo_git(r, &g, e))

@@ -129,37 +129,66 @@ static int cloud_one(struct session *s, struct remote *r, struct want_set *w, st
 	return rc;
 }
 
+/* The objects of one remote. What only the remote has of manifests is brought first: without them nothing is compared. */
+static int cloud_part(struct session *s, const struct status_args *a, struct want_part *part,
+		      const struct collect_opts *c, struct node *out, struct err *e)
+{
+	const char *name = part->remote ? part->remote : a->remote;
+	struct want_parts again = { 0 };
+	struct want_set *w = &part->set;
+	struct remote *r = NULL;
+	size_t got = 0;
+	int rc = remote_open_named(&r, s->repo, name, (unsigned)a->jobs, e);
+
+	if (!rc)
+		rc = transfer_manifests(s->project, r, w, &got, e);
+	if (!rc && got) {
+		rc = transfer_collect_parts(s->project, c, &again, e);
+		for (size_t i = 0; i < again.n; i++)
+			if (!part->remote == !again.v[i].remote &&
+			    (!part->remote || !strcmp(part->remote, again.v[i].remote)))
+				w = &again.v[i].set;
+	}
+	if (!rc)
+		rc = cloud_one(s, r, w, out, e);
+	want_parts_release(&again);
+	remote_close(r);
+	return rc;
+}
+
+static bool is_versioned(const struct session *s, const char *remote)
+{
+	const char *name = remote ? remote : config_get(s->repo->config, "core", "remote");
+	autofree char *section = name ? xasprintf("remote \"%s\"", name) : NULL;
+
+	return section && (config_bool(s->repo->config, section, "version_aware", false) ||
+			   config_bool(s->repo->config, section, "worktree", false));
+}
+
 static int cloud_status(struct session *s, const struct status_args *a, struct node *out, struct err *e)
 {
 	struct collect_opts c = { .targets = &a->targets, .all_branches = a->all_branches, .all_tags = a->all_tags,
 				  .all_commits = a->all_commits, .recursive = a->recursive,
-				  .with_deps = a->with_deps, .push = true };
-	const char *name = a->remote ? a->remote : config_get(s->repo->config, "core", "remote");
-	autofree char *section = name ? xasprintf("remote \"%s\"", name) : NULL;
-	struct want_set w = { 0 };
+				  .with_deps = a->with_deps, .push = true, .remote = a->remote };
+	struct want_parts parts = { 0 };
 	struct remote *r = NULL;
-	size_t got = 0;
-	int rc;
+	struct index *x;
+	int rc = project_index(s->project, &x, e);
 
-	if (remote_open_named(&r, s->repo, a->remote, (unsigned)a->jobs, e)) {
-		e->exit_status = 1;     /* as DVC: here a bad remote is a handled failure */
-		return -1;
-	}
-	if (section && (config_bool(s->repo->config, section, "version_aware", false) ||
-			config_bool(s->repo->config, section, "worktree", false))) {
-		remote_close(r);
-		return err_set(e, ERR_FAIL, "'status' is unsupported for cloud versioned remotes");
-	}
-	rc = transfer_collect(s->project, &c, &w, e) || transfer_manifests(s->project, r, &w, &got, e) ? -1 : 0;
-	if (!rc && got) {
-		want_release(&w);
-		w = (struct want_set){ 0 };
-		rc = transfer_collect(s->project, &c, &w, e);
-	}
-	if (!rc)
-		rc = cloud_one(s, r, &w, out, e);
-	want_release(&w);
+	if (!rc && !x->n && !a->all_branches && !a->all_tags && !a->all_commits)
+		return 0;       /* DVC asks no remote about nothing */
+	if (!rc && a->remote)
+		rc = remote_open_named(&r, s->repo, a->remote, (unsigned)a->jobs, e);
 	remote_close(r);
+	if (!rc && is_versioned(s, a->remote))
+		return err_set(e, ERR_FAIL, "'status' is unsupported for cloud versioned remotes");
+	if (!rc)
+		rc = transfer_collect_parts(s->project, &c, &parts, e);
+	for (size_t i = 0; !rc && i < parts.n; i++)
+		rc = cloud_part(s, a, &parts.v[i], &c, out, e);
+	want_parts_release(&parts);
+	if (rc && e->code == ERR_CONFIG)
+		e->exit_status = 1;     /* as DVC: here a bad remote is a handled failure */
 	return rc;
 }
 

@@ -26,6 +26,8 @@ struct plan {
 	struct dindex *old, *now;
 	struct dchanges changes;
 	struct entries files_delete, dirs_delete, files_create, dirs_create, files_exec;
+	struct entries files_kept;      /* of directories without a manifest */
+	struct strvec hidden;           /* keys of files to create where an ignored file or a dead link lies */
 	const struct item **failed;     /* outputs that could not be made whole */
 	size_t nfailed, capfailed;
 	size_t nunreadable;             /* the first of them: their manifest is not to be had */
@@ -104,6 +106,13 @@ static bool is_whole(const struct dselect *s, const struct wtree *w)
 	return !w->has_exec && !w->broken.n && dirs_implied(w);
 }
 
+static int is_cached(struct project *p, const struct oid *id, bool legacy, struct err *e)
+{
+	struct store *s;
+
+	return project_cache(p, legacy, &s, e) ? -1 : store_has(s, id, NULL, e);
+}
+
 static int read_sides(struct plan *pl, struct err *e)
 {
 	for (size_t i = 0; i < pl->sel->n; i++) {
@@ -111,11 +120,16 @@ static int read_sides(struct plan *pl, struct err *e)
 		autowtree w = WTREE_INIT;
 		struct oid id;
 		bool legacy, is_dir;
+		int whole;
 
 		declared_id(s->out, &id, &legacy, &is_dir);
 		if (proc_check(e) || wtree_read(pl->p, s->key, legacy, WTREE_ID, &w, e))
 			return -1;
-		if (!pl->o->relink && is_whole(s, &w))
+		/* A directory whose manifest is gone cannot be restored later: that is told now, as DVC does. */
+		whole = !pl->o->relink && is_whole(s, &w);
+		if (whole && w.is_dir && (whole = is_cached(pl->p, &w.id, legacy, e)) < 0)
+			return -1;
+		if (whole)
 			continue;
 		if (dindex_add_declared(pl->now, s, 0, e))
 			return -1;
@@ -181,8 +195,11 @@ static void make_plan(struct plan *pl)
 		struct dchange *c = &all.v[i];
 		bool told = true;
 
-		if (is_unjudged(pl, c))
+		if (is_unjudged(pl, c)) {
+			if (c->type == DCHANGE_DELETE && !c->old->is_dir)
+				push(&pl->files_kept, c->old);
 			continue;
+		}
 		if (c->type == DCHANGE_ADD)
 			plan_create(pl, c->now);
 		else if (c->type == DCHANGE_DELETE)
@@ -201,11 +218,39 @@ static void make_plan(struct plan *pl)
 	dchanges_release(&all);
 }
 
-static int is_cached(struct project *p, const struct oid *id, bool legacy, struct err *e)
+/* What the reading did not show can lie where a file is to be made: a dead link, or a file that .dvcignore hides. Only
+ * under what was there before is it looked for: a directory of our own making hides nothing. */
+static int find_hidden(struct plan *pl, struct str *unsaved, struct err *e)
 {
-	struct store *s;
+	for (size_t i = 0; i < pl->files_create.n; i++) {
+		const struct dentry *d = pl->files_create.v[i];
+		autofree char *abs = NULL, *dir = NULL;
+		struct ingest in;
+		struct stat st;
+		struct oid id;
+		int has = 1;
 
-	return project_cache(p, legacy, &s, e) ? -1 : store_has(s, id, NULL, e);
+		if (!d->has_id || dindex_find(pl->old, d->key))
+			continue;
+		dir = path_dir(d->key);
+		if (d->out && strcmp(d->key, d->out->path) && *dir && !dindex_find(pl->old, dir))
+			continue;
+		abs = repo_abs(pl->p->repo, d->key);
+		if (lstat(abs, &st) || S_ISDIR(st.st_mode))
+			continue;
+		if (S_ISREG(st.st_mode)) {
+			if (project_ingest(pl->p, d->legacy, &in, e) || ingest_hash_file(&in, abs, &st, &id, e))
+				return -1;
+			has = is_cached(pl->p, &id, d->legacy, e);
+		}
+		if (has < 0)
+			return -1;
+		if (!has)
+			str_addf(unsaved, "\n%s", abs);
+		strvec_push(&pl->hidden, d->key);
+	}
+	strvec_sort(&pl->hidden);
+	return 0;
 }
 
 /* C1: every content that would go away must be in the cache. */
@@ -213,8 +258,13 @@ static int check_unsaved(struct plan *pl, struct err *e)
 {
 	autostr struct str list = STR_INIT;
 
-	for (size_t i = 0; i < pl->files_delete.n; i++) {
-		const struct dentry *d = pl->files_delete.v[i];
+	if (find_hidden(pl, &list, e))
+		return -1;
+	if (pl->o->force)
+		return 0;
+	for (size_t i = 0; i < pl->files_delete.n + pl->files_kept.n; i++) {
+		size_t k = i - pl->files_delete.n;
+		const struct dentry *d = i < pl->files_delete.n ? pl->files_delete.v[i] : pl->files_kept.v[k];
 		autofree char *abs = NULL;
 		int has;
 
@@ -294,7 +344,7 @@ static int place_files(struct plan *pl, bool legacy, struct err *e)
 		if (!d->has_id || d->legacy != legacy)
 			continue;
 		of[n] = d;
-		v[n++] = (struct place){ .rel = d->key, .id = d->id, .replace = was && !was->is_dir,
+		v[n++] = (struct place){ .rel = d->key, .id = d->id, .replace = was ? !was->is_dir : strvec_has(&pl->hidden, d->key),
 					 .isexec = d->is_exec };
 	}
 	if (!n) {
@@ -469,6 +519,8 @@ static void plan_release(struct plan *pl)
 	dindex_free(pl->now);
 	dchanges_release(&pl->changes);
 	free(pl->files_delete.v);
+	free(pl->files_kept.v);
+	strvec_release(&pl->hidden);
 	free(pl->dirs_delete.v);
 	free(pl->files_create.v);
 	free(pl->dirs_create.v);
@@ -488,7 +540,7 @@ static int checkout_selection(struct project *p, const struct dselection *sel, c
 	if (read_sides(&pl, e))
 		goto undo;
 	make_plan(&pl);
-	if (!o->force && check_unsaved(&pl, e))
+	if (check_unsaved(&pl, e))
 		goto undo;
 	if (beneath_open(&pl.below, p->repo->root, e) || apply(&pl, e) || tell(&pl, r, e))
 		goto undo;

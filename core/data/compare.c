@@ -188,14 +188,12 @@ bool compare_command_changed(const struct stage *s)
 
 static bool checksum_changed(const struct stage *s)
 {
-	char md5[33];
+	autofree char *md5 = NULL;
 
 	if (s->kind != STAGE_SINGLE)
 		return false;
-	if (!s->ndeps)
-		return s->md5 != NULL;
-	pointer_document_md5(s, md5);
-	return !s->md5 || strcmp(s->md5, md5);
+	md5 = pointer_md5_for(s);
+	return !((s->md5 && md5) ? !strcmp(s->md5, md5) : !s->md5 && !md5);
 }
 
 static int compare_deps(struct project *p, struct stage *s, struct stage_status *out, struct err *e)

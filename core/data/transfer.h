@@ -79,6 +79,11 @@ struct collect_opts {
 };
 /* All in one set; manifests that the cache has are read. */
 int  transfer_collect(struct project *p, const struct collect_opts *c, struct want_set *out, struct err *e);
+/* The wants of one remote; remote NULL: the default one. */
+struct want_part { char *remote; struct want_set set; };
+struct want_parts { struct want_part *v; size_t n, cap; };
+void want_parts_release(struct want_parts *p);
+int  transfer_collect_parts(struct project *p, const struct collect_opts *c, struct want_parts *out, struct err *e);
 int  transfer_push(struct project *p, const struct collect_opts *c, const struct transfer_opts *o,
 		   struct transfer_result *r, struct err *e);
 int  transfer_fetch(struct project *p, const struct collect_opts *c, const struct transfer_opts *o,

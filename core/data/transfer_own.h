@@ -18,11 +18,6 @@ enum {
 	WANT_READ,              /* a manifest that was downloaded, checked and read, and gets its name last */
 };
 
-/* The wants of one remote. */
-struct want_part { char *remote; struct want_set set; };
-struct want_parts { struct want_part *v; size_t n, cap; };
-void want_parts_release(struct want_parts *p);
-int  transfer_collect_parts(struct project *p, const struct collect_opts *c, struct want_parts *out, struct err *e);
 /* Adds the members of a group whose tree is there now. */
 void want_expand(struct want_set *w, size_t group);
 /* NULL: not wanted. */

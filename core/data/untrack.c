@@ -279,6 +279,24 @@ static void copy_items(const struct stage *old, struct stage *s, const struct pr
 	}
 }
 
+/* DVC commits what was moved, yet the pointer keeps the hash it had. */
+static int keep_moved(struct project *p, struct item *out, struct err *e)
+{
+	autofree char *abs = item_abs(out, p->repo->root), *value = xstrdup(out->hash.value);
+	autofree char *name = xstrdup(out->hash.name);
+	struct meta was = { 0 };
+	int rc;
+
+	if (!out->cache || !fs_exists(abs))
+		return 0;
+	meta_copy(&was, &out->meta);
+	rc = track_save(p, out, TRACK_NO_GIT, e);
+	hashinfo_set(&out->hash, name, value);
+	meta_copy(&out->meta, &was);
+	meta_release(&was);
+	return rc;
+}
+
 /* Data, new pointer, new ignore line, then the old pointer and its ignore line: a crash loses neither. */
 static int move_to(struct project *p, struct item *out, struct stage *s, struct err *e)
 {
@@ -291,7 +309,7 @@ static int move_to(struct project *p, struct item *out, struct stage *s, struct 
 			       "data-management/importing-external-data> for more info.", to);
 	if (track_check_git(p, s->outs[0], e) || rename_data(from, to, e))
 		return -1;
-	if (!stat(to, &st) && S_ISREG(st.st_mode) && !st.st_size)
+	if (!out->cache && !stat(to, &st) && S_ISREG(st.st_mode) && !st.st_size)
 		notice(NOTICE_WARN, "'%s' is empty.", shown);
 	pointer_renew_md5(s);
 	if (pointer_save(p->repo, s, e) || track_ignore(p, s->outs[0], e))
@@ -301,7 +319,7 @@ static int move_to(struct project *p, struct item *out, struct stage *s, struct 
 			return err_sys(e, "cannot remove '%s'", out->stage->file);
 		repo_wrote(p->repo, old_file);
 	}
-	return track_unignore(p, out, e);
+	return track_unignore(p, out, e) || keep_moved(p, s->outs[0], e) ? -1 : 0;
 }
 
 static int with_stage_locked(struct project *p, struct item *out, struct stage *s, struct err *e)
