@@ -28,6 +28,7 @@ struct collect {
 	struct index *x;
 	const struct values_opts *o;
 	struct node *files;
+	struct node *used;              /* of templates */
 };
 
 static void want(struct collect *c, const char *path, const struct strvec *keys)
@@ -315,9 +316,38 @@ static bool stands_for_dir(struct collect *c, const char *rel)
 	return srctree_is_dir(c->tree, rel) || (i && hashinfo_is_dir(&i->hash));
 }
 
+static int add_used(const char *rel, void *data, struct err *e)
+{
+	struct collect *c = data;
+
+	if (strcmp(path_base(rel), "dvc.yaml"))
+		return 0;
+	return dvcyaml_add_used_values(c->p->repo, c->tree, rel, c->used, e);
+}
+
+/* What templates use counts as parameters too, of files that are none otherwise. */
+static int add_vars(struct collect *c, struct node *data, struct err *e)
+{
+	autonode struct node *used = node_map();
+	int rc;
+
+	c->used = used;
+	rc = srctree_find_stages(c->tree, "", add_used, is_output, c, e);
+	for (size_t i = 0; !rc && i < used->n; i++) {
+		struct node *file;
+
+		if (node_get(data, used->k[i]->text))
+			continue;
+		file = node_map();
+		node_set(file, "data", node_copy(used->v[i]));
+		node_set(data, used->k[i]->text, file);
+	}
+	return rc;
+}
+
 static int gather(struct project *p, struct srctree *t, const struct values_opts *o, struct node **out, struct err *e)
 {
-	struct collect c = { p, t, NULL, o, node_map() };
+	struct collect c = { p, t, NULL, o, node_map(), NULL };
 	struct node *data = node_map();
 	int rc = -1;
 
@@ -333,6 +363,8 @@ static int gather(struct project *p, struct srctree *t, const struct values_opts
 		else
 			read_file(&c, data, rel, c.files->v[i]);
 	}
+	if (o->kind == VALUES_PARAMS && (!o->targets || !o->targets->n) && add_vars(&c, data, e))
+		goto undo;
 	*out = node_map();
 	node_set(*out, "data", take(data));
 	rc = 0;

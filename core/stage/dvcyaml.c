@@ -446,3 +446,18 @@ int dvcyaml_load_top(struct repo *r, struct srctree *tree, const char *rel, stru
 		*out = top;
 	return rc;
 }
+
+int dvcyaml_add_used_values(struct repo *r, struct srctree *tree, const char *rel, struct node *into, struct err *e)
+{
+	autonode struct node *doc = NULL;
+	autofree char *dir = path_dir(rel);
+	struct loader from = { tree };
+	struct tmpl *t = NULL;
+	int rc;
+
+	if (dvcyaml_read(&doc, r, tree, rel, 0, e) || open_template(&t, r, &from, dir, doc, e))
+		return -1;
+	rc = tmpl_used_values(t, into, e);
+	tmpl_free(t);
+	return rc;
+}

@@ -25,6 +25,8 @@ int  dvcyaml_load(struct index *x, const char *rel, struct err *e);
 /* The sections beside 'stages', templates resolved; each NULL when absent. */
 struct dvcyaml_top { struct node *params, *metrics, *plots, *artifacts, *datasets; };
 int  dvcyaml_load_top(struct repo *r, struct srctree *t, const char *rel, struct dvcyaml_top *out, struct err *e);
+/* Adds to {file: {key: value}} what its stages take from params and vars files through ${}. */
+int  dvcyaml_add_used_values(struct repo *r, struct srctree *t, const char *rel, struct node *into, struct err *e);
 void dvcyaml_top_release(struct dvcyaml_top *t);
 
 /* Takes the stage out of its dvc.yaml and dvc.lock; refuses a parametrised one with DVC's words. */

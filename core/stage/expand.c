@@ -76,6 +76,7 @@ void tmpl_free(struct tmpl *t)
 		node_free(t->docs[i]);
 	free(t->docs);
 	strvec_release(&t->sources);
+	str_release(&t->item_at.path);
 	free(t->show);
 	free(t);
 }
@@ -182,6 +183,7 @@ struct group {
 	const struct node *raw, *body;  /* body: the definition each stage starts from */
 	struct node *own_body;
 	struct node *data;              /* owned; foreach: the iterable. matrix: map suffix -> map */
+	struct tmpl_origin from;        /* foreach: where the iterable stands, when somebody asked */
 	bool is_matrix;
 	struct map items;               /* suffix -> struct node * (borrowed from data), foreach and matrix alike */
 };
@@ -189,6 +191,7 @@ struct group {
 static void group_release(struct group *g)
 {
 	map_release(&g->items, NULL);
+	str_release(&g->from.path);
 	node_free(g->data);
 	node_free(g->own_body);
 }
@@ -251,8 +254,16 @@ static int fill_foreach(struct tmpl *t, struct group *g, struct err *e)
 
 static int load_foreach(struct tmpl *t, struct group *g, struct err *e)
 {
-	if (tmpl_resolve(t, t->ctx, node_get(g->raw, "foreach"), NULL, false, &g->data, e))
+	struct node *used = t->used;
+	int rc;
+
+	t->used = NULL;                 /* only what the stages use counts */
+	rc = tmpl_resolve(t, t->ctx, node_get(g->raw, "foreach"), NULL, false, &g->data, e);
+	t->used = used;
+	if (rc)
 		return fail_at(t, e, g->name, "foreach");
+	if (t->used)
+		tmpl_origin_of(t, node_get(g->raw, "foreach"), &g->from);
 	if (!is_collection(g->data))
 		return err_set(e, ERR_PARSE, "failed to resolve 'stages.%s.foreach' in '%s': "
 			       "expected list/dictionary, got %s", g->name, t->show, node_py_type(g->data));
@@ -340,9 +351,26 @@ static int load_matrix(struct tmpl *t, struct group *g, struct err *e)
 	return 0;
 }
 
+/* Where the item stands; *at remembers its place among the others, so that a whole group costs one walk. */
+static void place_item(struct tmpl *t, const struct group *g, const struct map_entry *it, size_t *at)
+{
+	str_reset(&t->item_at.path);
+	t->item_at.file = g->from.file;
+	if (!t->used || !g->from.file)
+		return;
+	if (g->data->kind == NODE_MAP) {
+		str_addf(&t->item_at.path, "%s.%s", str_cstr(&g->from.path), it->key);
+		return;
+	}
+	for (size_t tries = 0; tries < g->data->n && g->data->v[*at] != it->value; tries++)
+		*at = (*at + 1) % g->data->n;
+	str_addf(&t->item_at.path, "%s.%zu", str_cstr(&g->from.path), *at);
+}
+
 static int expand_group(struct tmpl *t, struct group *g, tmpl_stage_fn *fn, void *data, struct err *e)
 {
 	struct map_entry *it;
+	size_t at = 0;
 	int rc = 0;
 
 	if (g->items.n && check_syntax(t, g->name, g->body, e))
@@ -353,6 +381,7 @@ static int expand_group(struct tmpl *t, struct group *g, tmpl_stage_fn *fn, void
 		bool keyed = g->is_matrix || g->data->kind == NODE_MAP;
 		struct node *resolved = NULL;
 
+		place_item(t, g, it, &at);
 		t->item = it->value;
 		t->key = keyed ? key : NULL;
 		t->reserved[0] = g->is_matrix ? "key" : "item";
@@ -402,5 +431,23 @@ int tmpl_each_stage(struct tmpl *t, tmpl_stage_fn *fn, void *data, struct err *e
 	for (size_t i = 0; i < n; i++)
 		group_release(&g[i]);
 	free(g);
+	return rc;
+}
+
+static int drop_stage(const char *name, const char *group, struct node *resolved, const struct node *raw, void *data,
+		      struct err *e)
+{
+	(void)name, (void)group, (void)raw, (void)data, (void)e;
+	node_free(resolved);
+	return 0;
+}
+
+int tmpl_used_values(struct tmpl *t, struct node *into, struct err *e)
+{
+	int rc;
+
+	t->used = into;
+	rc = tmpl_each_stage(t, drop_stage, NULL, e);
+	t->used = NULL;
 	return rc;
 }

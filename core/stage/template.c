@@ -16,7 +16,7 @@ struct cdict;
 struct cval {
 	const struct node *leaf;        /* borrowed from a document the context keeps */
 	struct cdict *dict;
-	const char *source;
+	const char *source;             /* what people see; then, after its NUL, the root-relative file ("": none) */
 };
 struct cdict { struct map m; };
 
@@ -329,7 +329,7 @@ static int merge_from(struct tmpl *t, struct tctx *c, const char *item, const ch
 		return 0;
 	}
 	keep_doc(t, doc);
-	if (merge_into(t, c, doc, keep_source(t, xstrdup(show)), item, e))
+	if (merge_into(t, c, doc, keep_source(t, xasprintf("%s%c%s", show, 0, rel)), item, e))
 		return -1;
 	if (!had) {
 		had = xcalloc(1, sizeof(*had));
@@ -357,7 +357,7 @@ int tctx_load(struct tmpl *t, struct tctx *c, const struct node *vars, const cha
 				return -1;
 			continue;
 		}
-		source = keep_source(t, xasprintf("%s%svars[%zu]", stage ? stage : "", stage ? "." : "", i));
+		source = keep_source(t, xasprintf("%s%svars[%zu]%c", stage ? stage : "", stage ? "." : "", i, 0));
 		if (merge_into(t, c, keep_doc(t, node_copy(v)), source, NULL, e))
 			return -1;
 	}
@@ -567,6 +567,71 @@ static void normalize_key(struct str *out, const char *s)
 	}
 }
 
+/* Where a value comes from: the file (NULL: not from one) and its path in there. */
+static bool locate(const struct tmpl *t, const struct tctx *c, const char *key, struct tmpl_origin *o)
+{
+	autostrvec struct strvec words = STRVEC_INIT;
+	struct found f = { NULL, c->vars };
+	size_t at;
+
+	*o = (struct tmpl_origin){ NULL, STR_INIT, NULL };
+	strvec_split(&words, key, '.');
+	for (size_t i = 0; i < words.n; i++) {
+		autofree char *w = str_trim_dup(words.v[i]);
+		const struct cval *v;
+
+		if (!i && t->item && !strcmp(w, "item")) {
+			f = (struct found){ t->item, NULL };
+			o->file = t->item_at.file;
+			str_adds(&o->path, str_cstr(&t->item_at.path));
+			continue;
+		}
+		if (!i && t->key && !strcmp(w, "key"))
+			return false;
+		if (o->path.len)
+			str_addc(&o->path, '.');
+		if (f.node && f.node->kind == NODE_SEQ && parse_index(w, f.node->n, &at))
+			str_addf(&o->path, "%zu", at);
+		else
+			str_adds(&o->path, w);
+		v = f.dict ? map_get(&f.dict->m, w) : NULL;
+		if (v)
+			o->file = v->source + strlen(v->source) + 1;
+		if (!step_into(&f, w))
+			return false;
+	}
+	o->value = f.node;
+	return o->file && *o->file;
+}
+
+/* Notes that a value of a file was used; whole mappings do not count. */
+static void track(struct tmpl *t, const struct tctx *c, const char *key)
+{
+	struct tmpl_origin o;
+
+	if (t->used && locate(t, c, key, &o) && o.value && o.value->kind != NODE_MAP) {
+		if (!node_get(t->used, o.file))
+			node_set(t->used, o.file, node_map());
+		node_set(node_get(t->used, o.file), str_cstr(&o.path), node_copy(o.value));
+	}
+	if (t->used)
+		str_release(&o.path);
+}
+
+void tmpl_origin_of(struct tmpl *t, const struct node *src, struct tmpl_origin *o)
+{
+	autostr struct str norm = STR_INIT;
+	autofree char *expr = NULL;
+	size_t start, end;
+
+	*o = (struct tmpl_origin){ NULL, STR_INIT, NULL };
+	if (!node_is(src, NODE_STR) || !tmpl_next_match(src->text, src->len, 0, &start, &end) || start || end != src->len)
+		return;
+	expr = xstrndup(src->text + 2, src->len - 3);
+	normalize_key(&norm, expr);
+	locate(t, t->ctx, str_cstr(&norm), o);
+}
+
 static int evaluate(struct tmpl *t, const struct tctx *c, const char *expr, size_t n, bool checked,
 		    struct node **out, struct err *e)
 {
@@ -583,6 +648,7 @@ static int evaluate(struct tmpl *t, const struct tctx *c, const char *expr, size
 		t->fail = TMPL_FAIL_KEY;
 		return err_set(e, ERR_PARSE, "Could not find '%s'", str_cstr(&key));
 	}
+	track(t, c, str_cstr(&norm));
 	*out = f.dict ? cdict_node(f.dict) : node_copy(f.node);
 	return 0;
 }

@@ -41,6 +41,9 @@ typedef int tmpl_stage_fn(const char *name, const char *group, struct node *reso
 			  void *data, struct err *e);
 int  tmpl_each_stage(struct tmpl *t, tmpl_stage_fn *fn, void *data, struct err *e);
 
+/* {file: {key: value}}, root-relative files: the values of params and vars files that the stages use. */
+int  tmpl_used_values(struct tmpl *t, struct node *into, struct err *e);
+
 /* A value outside of stages; where is "metrics.0". */
 int  tmpl_resolve_top(struct tmpl *t, const struct node *src, const char *where, struct node **out, struct err *e);
 

@@ -10,6 +10,9 @@ struct tctx;
 /* The class of the last failure: it decides the layout of the message. */
 enum tmpl_fail { TMPL_FAIL_OTHER, TMPL_FAIL_PARSE, TMPL_FAIL_MERGE, TMPL_FAIL_LOADED, TMPL_FAIL_KEY, TMPL_FAIL_RAW };
 
+/* Where a value stands: the root-relative file (NULL or "": in none) and the keys to it, joined by dots. */
+struct tmpl_origin { const char *file; struct str path; const struct node *value; };
+
 struct tmpl {
 	struct tmpl_env env;
 	char *show;                     /* the dvc.yaml as people see it */
@@ -20,6 +23,8 @@ struct tmpl {
 	struct strvec sources;
 	enum tmpl_fail fail;
 	const struct node *item, *key;  /* of the group being expanded */
+	struct tmpl_origin item_at;
+	struct node *used;              /* file -> key -> value, of what stages used; NULL: nobody asked */
 	const char *reserved[2];
 	uint64_t made;                  /* bytes of text made so far: bounded */
 };
@@ -35,6 +40,7 @@ bool tmpl_next_match(const char *s, size_t n, size_t at, size_t *start, size_t *
 int  tmpl_check_syntax(struct tmpl *t, const struct node *n, struct err *e);
 bool tmpl_has_expression(const struct node *n);
 int  tmpl_add_text(struct tmpl *t, struct str *out, const struct node *v, struct err *e);
+void tmpl_origin_of(struct tmpl *t, const struct node *src, struct tmpl_origin *o);     /* of "${...}", else nothing */
 int  tmpl_resolve_str(struct tmpl *t, const struct tctx *c, const struct node *src, const char *key, bool checked,
 		      struct node **out, struct err *e);
 int  tmpl_resolve(struct tmpl *t, const struct tctx *c, const struct node *src, const char *key, bool checked,
