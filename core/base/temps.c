@@ -122,6 +122,14 @@ void temps_note_fd(int dirfd)
 	pthread_mutex_unlock(&journal.mu);
 }
 
+void temps_note(const char *dir)
+{
+	autoclose int fd = journal.path ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (fd >= 0)
+		temps_note_fd(fd);
+}
+
 void temps_close(void)
 {
 	if (!journal.path)

@@ -18,6 +18,7 @@
  * silent: the worst is a temporary that stays. */
 void temps_open(const char *dir);
 void temps_note_fd(int dirfd);
+void temps_note(const char *dir);       /* the same by path */
 void temps_close(void);
 
 #endif

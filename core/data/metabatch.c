@@ -7,6 +7,7 @@
 #include "core/base/pool.h"
 #include "core/base/proc.h"
 #include "core/base/str.h"
+#include "core/base/temps.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +36,8 @@ int metabatch_add(struct metabatch *b, const char *path, const void *p, size_t n
 	struct stat st;
 
 	dir = path_dir(to);
-	fs_temp_name(name);
+	temps_note(*dir ? dir : ".");
+	fs_temp_scratch(name);
 	tmp = path_join(*dir ? dir : ".", name);
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)

@@ -5,6 +5,7 @@
 #include "core/base/node.h"
 #include "core/base/own.h"
 #include "core/base/str.h"
+#include "core/base/temps.h"
 #include "core/data/project.h"
 #include "core/data/compare.h"
 #include "core/data/track.h"
@@ -160,7 +161,8 @@ static int copy_in_place(int dir, const char *name, const struct stat *st, struc
 
 	if (in < 0)
 		return errno == ENOENT ? 0 : err_sys(e, "cannot open '%s'", name);
-	fs_temp_name(tmp);
+	temps_note_fd(dir);
+	fs_temp_scratch(tmp);
 	out = openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (out < 0)
 		return err_sys(e, "cannot copy '%s'", name);

@@ -8,6 +8,7 @@
 #include "core/base/own.h"
 #include "core/base/proc.h"
 #include "core/base/str.h"
+#include "core/base/temps.h"
 #include "core/base/yaml.h"
 #include "core/repo/repo.h"
 #include "core/stage/lock_priv.h"
@@ -239,7 +240,8 @@ static int replace_quickly(struct lockfile *l, const struct str *text, struct er
 	autoclose int fd = -1;
 	char name[32];
 
-	fs_temp_name(name);
+	temps_note(dir);
+	fs_temp_scratch(name);
 	tmp = path_join(dir, name);
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)

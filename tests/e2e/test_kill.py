@@ -237,3 +237,16 @@ def test_killed_at_random_moments(base):
             c.gd(*argv)
         assert c.snapshot() == goal
         base.done(c)
+
+
+@pytest.mark.parametrize("point, argv", [("batch.synced", ["add", "-q", *"abcdef"]), ("lock-rename", ["repro", "-q", "-f"])])
+def test_a_killed_command_leaves_no_temporary(make_repo, point, argv):
+    r = make_repo("r")
+    for name in "abcdef":
+        r.write(name, name)
+    r.write("dvc.yaml", "stages:\n" + "".join(f"  s{i}:\n    cmd: echo {i} > o{i}\n    outs: [o{i}]\n" for i in range(6)))
+    got = r.gd(*argv, code=None, env={"GIT_DATA_FAULT": f"{point}:1"})
+    assert got.code == -signal.SIGKILL, repr(got)
+    assert [p for p in os.listdir(r.path) if p.endswith(".tmp")], "the point makes no temporary"
+    r.gd(*argv)
+    assert not [p for p in os.listdir(r.path) if p.endswith(".tmp")]
