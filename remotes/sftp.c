@@ -1,6 +1,7 @@
 #include "remotes/sftp.h"
 
 #include "core/base/own.h"
+#include "core/base/proc.h"
 #include "remotes/duplex.h"
 #include "remotes/sftpint.h"
 
@@ -9,7 +10,7 @@
 #include <time.h>
 
 #define OUT_HIGH (1u << 20)             /* bytes waiting to be written before more are made */
-#define STALL_MS 120000
+#define QUIET_SECS 60                   /* unless told otherwise */
 #define PLAIN_CHUNK 32768u              /* what every server takes (draft, section 3) */
 #define BIG_CHUNK 261120u
 
@@ -31,7 +32,13 @@ struct sftp *sftp_new(const char *base, const char *who)
 	s->base = xstrndup(base, n);
 	s->who = xstrdup(who);
 	sftp_window(s, 16);
+	s->quiet_secs = QUIET_SECS;
 	return s;
+}
+
+void sftp_quiet(struct sftp *s, int secs)
+{
+	s->quiet_secs = secs;
 }
 
 void sftp_window(struct sftp *s, unsigned jobs)
@@ -99,6 +106,7 @@ struct sreq *sftp_ask(struct sftp *s, enum sftp_type type, sreq_fn *reply, void 
 	struct sreq *q = slot_take(s);
 
 	q->reply = reply;
+	q->asked = type;
 	q->owner = owner;
 	q->waiting = true;
 	if (!s->waiting++)
@@ -342,7 +350,7 @@ static int lost(struct sftp *s, struct err *e)
 		s->d->ops->why(s->d, &why);
 	err_in(&why, "lost the connection to %s", s->who);
 	why.code = ERR_TEMP;
-	sftp_fail_all(s, RC_RETRY, &why);
+	sftp_fail_all(s, s->silences > 1 ? RC_FATAL : RC_RETRY, &why);
 	err_move(e, &why);
 	return -1;
 }
@@ -365,6 +373,33 @@ void sftp_cancel(struct sftp *s, const struct err *why)
 	free(all);
 }
 
+/* What the server was asked longest ago and still owes. */
+static const char *oldest(const struct sftp *s)
+{
+	static const struct { enum sftp_type type; const char *verb; } verbs[] = {
+		{ SFTP_OPEN, "open" }, { SFTP_CLOSE, "close" }, { SFTP_READ, "read" }, { SFTP_WRITE, "write" },
+		{ SFTP_STAT, "look at" }, { SFTP_FSTAT, "look at" }, { SFTP_REMOVE, "remove" }, { SFTP_MKDIR, "make a directory for" },
+		{ SFTP_RENAME, "rename" }, { SFTP_EXTENDED, "rename" },
+	};
+	const struct sreq *first = NULL;
+	uint16_t age = 0;
+	size_t i;
+
+	for (i = 0; i < s->nslots; i++) {
+		const struct sreq *q = s->slot[i];
+		uint16_t a = (uint16_t)(s->generation - (q->id >> 16));
+
+		if (q->waiting && (!first || a > age)) {
+			first = q;
+			age = a;
+		}
+	}
+	for (i = 0; first && i < ARRAY_LEN(verbs); i++)
+		if (verbs[i].type == first->asked)
+			return verbs[i].verb;
+	return "list or change";
+}
+
 int sftp_run(struct sftp *s, int timeout_ms, struct err *e)
 {
 	uint64_t before = s->moved;
@@ -378,10 +413,13 @@ int sftp_run(struct sftp *s, int timeout_ms, struct err *e)
 		if (move_bytes(s))
 			return lost(s, e);
 	}
+	if (s->ndone)
+		s->silences = 0;
 	if (s->moved != before) {
 		s->moved_at = sftp_now();
-	} else if (s->waiting && sftp_now() - s->moved_at > STALL_MS) {
-		sftp_break(s, "no answer for %d seconds", STALL_MS / 1000);
+	} else if (s->waiting && sftp_now() - s->moved_at > s->quiet_secs * 1000LL) {
+		s->silences++;
+		sftp_break(s, "no answer for %d seconds to a request to %s a file", s->quiet_secs, oldest(s));
 		return lost(s, e);
 	}
 	return 0;
@@ -472,8 +510,9 @@ static int hear_version(struct sftp *s)
 	return got || n > 0;
 }
 
-static int greet(struct sftp *s, int64_t until, struct err *e)
+static int greet(struct sftp *s, int secs, struct err *e)
 {
+	int64_t until = sftp_now() + secs * 1000LL;
 	int got;
 
 	while (!s->hello || !s->limits) {
@@ -485,7 +524,9 @@ static int greet(struct sftp *s, int64_t until, struct err *e)
 		if (got)
 			continue;
 		if (sftp_now() > until)
-			return err_set(e, ERR_TEMP, "no SFTP greeting in time");
+			return err_set(e, ERR_FAIL, "no answer for %d seconds while waiting for the SFTP greeting", secs);
+		if (proc_cancelled())
+			return err_set(e, ERR_INTR, "interrupted");
 		s->d->ops->wait(s->d, s->out.len > 0, 200);
 	}
 	return 0;
@@ -500,7 +541,7 @@ int sftp_attach(struct sftp *s, struct duplex *d, int secs, struct err *e)
 	s->in_cap = 1u << 19;
 	s->in = xrealloc(s->in, s->in_cap);
 	str_add(&s->out, "\0\0\0\5\1\0\0\0\3", 9);
-	if (!greet(s, sftp_now() + (int64_t)secs * 1000, e))
+	if (!greet(s, secs, e))
 		return 0;
 	if (s->broken)
 		err_move(e, &s->why);

@@ -10,6 +10,8 @@
  *      source keeps it to one process. What is there already is compared by samples, and the digest of the whole source
  *      is still computed before the rename.
  *  F6  When the session is lost every operation in flight is told RC_RETRY, and a new stream may be attached.
+ *  F7  A server that owes answers and sends no byte for sftp_quiet() seconds counts as lost; the second time in a row,
+ *      without one operation done between, the operations are told RC_FATAL.
  *
  * Threads: one.
  */
@@ -27,6 +29,7 @@ struct sftp *sftp_new(const char *base, const char *who);       /* base: absolut
 void sftp_free(struct sftp *s);                 /* removes what temporaries it can, within two seconds */
 /* The opening dialogue; takes d in any case. Blocks for at most secs. */
 int  sftp_attach(struct sftp *s, struct duplex *d, int secs, struct err *e);
+void sftp_quiet(struct sftp *s, int secs);      /* F7 */
 bool sftp_attached(const struct sftp *s);
 bool sftp_idle(const struct sftp *s);           /* nothing submitted waits for its done() */
 bool sftp_full(const struct sftp *s);

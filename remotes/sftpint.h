@@ -22,6 +22,7 @@ typedef void sreq_fn(struct sftp *s, struct sreq *q, enum sftp_type type, struct
 
 struct sreq {
 	uint32_t id;
+	enum sftp_type asked;
 	bool waiting;                   /* sent, not answered */
 	sreq_fn *reply;
 	void *owner;
@@ -74,6 +75,8 @@ struct sftp {
 	uint64_t moved;
 	unsigned ndone;
 	int64_t moved_at;
+	int quiet_secs;
+	unsigned silences;              /* F7: in a row */
 	bool broken;                    /* the server's bytes make no sense; why says so */
 	struct err why;
 };

@@ -12,6 +12,8 @@
 #include "remotes/sshpipe.h"
 
 #define CONNECT_SECS 30
+#define QUIET_SECS 60
+#define QUIET_MAX 86400
 #define ASK_SECS 600                    /* a person may be typing a passphrase for ssh */
 
 /* One connection, made by the first run() or list(); a refusal is remembered, so that retries do not knock again. */
@@ -56,11 +58,11 @@ static int open_stream(struct ssh_remote *m, struct duplex **d, struct err *e)
 static int connect_now(struct ssh_remote *m, struct err *e)
 {
 	struct duplex *d = NULL;
-	int secs = m->conf.connect_secs;
+	int secs = m->conf.quiet_secs;
 
 	if (open_stream(m, &d, e))
 		return err_in(e, "cannot connect to '%s'", m->r.url);
-	if (m->conf.needs_ssh)
+	if (m->conf.needs_ssh && sshpipe_may_ask() && secs < ASK_SECS)
 		secs = ASK_SECS;
 	return sftp_attach(m->s, d, secs, e);
 }
@@ -101,7 +103,12 @@ static int ssh_run(struct remote *r, int timeout_ms, struct err *e UNUSED)
 	if (sftp_idle(m->s) && !sftp_attached(m->s))
 		return 0;
 	if (need_connection(m, &why)) {
-		sftp_fail_all(m->s, why.code == ERR_TEMP ? RC_RETRY : why.code == ERR_AUTH ? RC_AUTH : RC_FATAL, &why);
+		enum rclass c = why.code == ERR_TEMP ? RC_RETRY : why.code == ERR_AUTH ? RC_AUTH : RC_FATAL;
+
+		/* Nobody is there: that code makes a transfer say so once instead of once for every object. */
+		if (why.code == ERR_FAIL)
+			why.code = ERR_TEMP;
+		sftp_fail_all(m->s, c, &why);
 		return 0;
 	}
 	sftp_run(m->s, timeout_ms, &why);       /* a lost connection was told to every operation */
@@ -157,7 +164,7 @@ static int read_options(struct ssh_conf *s, const struct remote_conf *c, const s
 {
 	const char *user = rconf_get(c, "user"), *command = NULL;
 	int64_t port = rconf_int(c, "port", u->port && *u->port ? atoi(u->port) : 0);
-	int64_t secs = rconf_int(c, "timeout", 1800);
+	int64_t secs = rconf_int(c, "timeout", 0);
 	autofree char *keyfile = rconf_path(c, "keyfile"), *prompt = NULL, *prompt2 = NULL;
 
 	if (!u->host || !*u->host)
@@ -175,6 +182,7 @@ static int read_options(struct ssh_conf *s, const struct remote_conf *c, const s
 	s->no_agent = !rconf_bool(c, "allow_agent", true);
 	s->gss = rconf_bool(c, "gss_auth", false);
 	s->connect_secs = secs > 0 && secs < CONNECT_SECS ? (int)secs : CONNECT_SECS;
+	s->quiet_secs = secs <= 0 ? QUIET_SECS : secs < QUIET_MAX ? (int)secs : QUIET_MAX;
 	if (c->config)
 		command = config_own(c->config, "ssh.command");
 	if (!command)
@@ -206,6 +214,7 @@ static int ssh_open(struct remote **out, const struct remote_conf *c, struct err
 		ssh_close(&m->r);
 		return -1;
 	}
+	sftp_quiet(m->s, m->conf.quiet_secs);
 	m->window = c->jobs ? c->jobs : 16;
 	sftp_window(m->s, m->window);
 	*out = &m->r;

@@ -20,6 +20,7 @@ struct ssh_conf {
 	char *keyfile, *password, *passphrase;
 	bool no_agent, gss;
 	int connect_secs;
+	int quiet_secs;                 /* without a byte from the server before it counts as gone */
 	char *command;                  /* instead of "ssh", through the shell; then only the child serves */
 	/* Filled by sshconf_load(). */
 	char *host, *key_alias;         /* where to connect; the name to look up in known_hosts */

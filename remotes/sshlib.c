@@ -27,12 +27,13 @@
 #define PACKET 32768u
 #define STAGE 32000u                    /* below what libssh2 puts into one packet */
 #define KEY_MAX 65536u
+#define SLICE_MS 200                    /* how soon a cancel is seen */
 
 #define FUNCS(X) \
 	X(libssh2_init) X(libssh2_session_init_ex) X(libssh2_session_handshake) X(libssh2_session_disconnect_ex) \
 	X(libssh2_session_free) X(libssh2_session_hostkey) X(libssh2_session_method_pref) X(libssh2_session_last_error) \
 	X(libssh2_session_last_errno) X(libssh2_session_block_directions) X(libssh2_session_set_blocking) \
-	X(libssh2_session_set_timeout) X(libssh2_session_abstract) X(libssh2_userauth_list) \
+	X(libssh2_session_set_timeout) X(libssh2_userauth_list) \
 	X(libssh2_userauth_authenticated) X(libssh2_userauth_password_ex) X(libssh2_userauth_publickey_fromfile_ex) \
 	X(libssh2_userauth_keyboard_interactive_ex) X(libssh2_agent_init) X(libssh2_agent_connect) \
 	X(libssh2_agent_list_identities) X(libssh2_agent_get_identity) X(libssh2_agent_userauth) \
@@ -59,6 +60,8 @@ struct sshlib {
 	const struct ssh_conf *c;       /* while connecting */
 	bool hopeless_key;              /* a key there was that libssh2 cannot use, the ssh program can */
 	bool locked_key;                /* a key there was whose passphrase is missing or wrong */
+	int64_t heard;                  /* since when the server has been silent */
+	enum err_code gave_up;          /* L3: ERR_FAIL after silence, ERR_INTR after a cancel; nothing is asked after it */
 	/* libssh2 wants the very same bytes again after EAGAIN: they are kept here (D2). */
 	unsigned char stage[STAGE];
 	size_t staged, sent;
@@ -173,6 +176,50 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* One wait for the server within a call that libssh2 wants repeated. True: no more of it (L3). */
+static bool give_up(struct sshlib *l)
+{
+	int dir = ssh2.libssh2_session_block_directions(l->session);
+	struct pollfd p = { .fd = l->fd, .events = POLLIN };
+
+	if (dir & LIBSSH2_SESSION_BLOCK_OUTBOUND)
+		p.events = dir & LIBSSH2_SESSION_BLOCK_INBOUND ? POLLIN | POLLOUT : POLLOUT;
+	if (poll(&p, 1, SLICE_MS) > 0)
+		l->heard = now_ms();
+	else if (now_ms() - l->heard > l->c->quiet_secs * 1000LL)
+		l->gave_up = ERR_FAIL;
+	if (proc_cancelled())
+		l->gave_up = ERR_INTR;
+	return l->gave_up != ERR_NONE;
+}
+
+static int silence(const struct sshlib *l, const char *awaited, struct err *e)
+{
+	if (l->gave_up == ERR_INTR)
+		return err_set(e, ERR_INTR, "interrupted");
+	err_set(e, ERR_FAIL, "no answer from %s port %d for %d seconds while waiting for %s", l->c->host, l->c->real_port,
+		l->c->quiet_secs, awaited);
+	err_hint(e, "is it an SSH server? a slow one gets more time by the remote's option 'timeout' (seconds)");
+	return -1;
+}
+
+/* Repeats a call that returns a code until it has one; what follows a silence is not even begun. */
+#define AWAIT(l, rc, call) do { \
+	(l)->heard = now_ms(); \
+	(rc) = LIBSSH2_ERROR_TIMEOUT; \
+	while (!(l)->gave_up && ((rc) = (call)) == LIBSSH2_ERROR_EAGAIN && !give_up(l)) \
+		; \
+} while (0)
+
+/* The same for calls that return a pointer, and NULL to be called again. */
+#define AWAIT_PTR(l, p, call) do { \
+	(l)->heard = now_ms(); \
+	(p) = NULL; \
+	while (!(l)->gave_up && !((p) = (call)) && \
+	       ssh2.libssh2_session_last_errno((l)->session) == LIBSSH2_ERROR_EAGAIN && !give_up(l)) \
+		; \
+} while (0)
+
 /* 0 or an errno. */
 static int connect_one(int fd, const struct addrinfo *a, int64_t until)
 {
@@ -184,7 +231,7 @@ static int connect_one(int fd, const struct addrinfo *a, int64_t until)
 		return 0;
 	if (errno != EINPROGRESS)
 		return errno;
-	while (poll(&p, 1, 200) <= 0) {
+	while (poll(&p, 1, SLICE_MS) <= 0) {
 		if (proc_cancelled())
 			return EINTR;
 		if (now_ms() > until)
@@ -357,8 +404,8 @@ static bool login_file(struct sshlib *l, const char *file)
 		l->hopeless_key = true;
 		return false;
 	}
-	rc = ssh2.libssh2_userauth_publickey_fromfile_ex(l->session, c->login, (unsigned)strlen(c->login), NULL, file,
-							 c->passphrase);
+	AWAIT(l, rc, ssh2.libssh2_userauth_publickey_fromfile_ex(l->session, c->login, (unsigned)strlen(c->login), NULL,
+								 file, c->passphrase));
 	if (rc == LIBSSH2_ERROR_FILE)
 		l->locked_key = true;
 	else if (rc)
@@ -371,6 +418,7 @@ static bool login_agent(struct sshlib *l)
 	LIBSSH2_AGENT *agent = ssh2.libssh2_agent_init(l->session);
 	struct libssh2_agent_publickey *id = NULL, *prev = NULL;
 	bool in = false;
+	int rc;
 
 	if (!agent)
 		return false;
@@ -378,10 +426,10 @@ static bool login_agent(struct sshlib *l)
 	if (!ssh2.libssh2_agent_connect(agent)) {
 		if (!ssh2.libssh2_agent_list_identities(agent)) {
 			while (!in && !ssh2.libssh2_agent_get_identity(agent, &id, prev)) {
-				if (id->blob_len > 11 && !memcmp(id->blob, "\0\0\0\7ssh-rsa", 11))
-					l->hopeless_key = true;
-				else
-					in = tried(l, ssh2.libssh2_agent_userauth(agent, l->c->login, id));
+				if (id->blob_len <= 11 || memcmp(id->blob, "\0\0\0\7ssh-rsa", 11) != 0) {
+					AWAIT(l, rc, ssh2.libssh2_agent_userauth(agent, l->c->login, id));
+					in = tried(l, rc);
+				}
 				l->hopeless_key |= !in;
 				prev = id;
 			}
@@ -408,14 +456,18 @@ static void answer_prompts(const char *name UNUSED, int name_len UNUSED, const c
 static bool login_password(struct sshlib *l, const char *methods)
 {
 	const struct ssh_conf *c = l->c;
-	unsigned n = (unsigned)strlen(c->login);
+	unsigned n = (unsigned)strlen(c->login), len = (unsigned)strlen(c->password);
+	int rc;
 
-	if (strstr(methods, "password") &&
-	    tried(l, ssh2.libssh2_userauth_password_ex(l->session, c->login, n, c->password,
-						       (unsigned)strlen(c->password), NULL)))
-		return true;
-	return strstr(methods, "keyboard-interactive") &&
-	       tried(l, ssh2.libssh2_userauth_keyboard_interactive_ex(l->session, c->login, n, answer_prompts));
+	if (strstr(methods, "password")) {
+		AWAIT(l, rc, ssh2.libssh2_userauth_password_ex(l->session, c->login, n, c->password, len, NULL));
+		if (tried(l, rc))
+			return true;
+	}
+	if (!strstr(methods, "keyboard-interactive"))
+		return false;
+	AWAIT(l, rc, ssh2.libssh2_userauth_keyboard_interactive_ex(l->session, c->login, n, answer_prompts));
+	return tried(l, rc);
 }
 
 static int login_failed(struct sshlib *l, const char *methods, bool *try_ssh, struct err *e)
@@ -430,7 +482,9 @@ static int login_failed(struct sshlib *l, const char *methods, bool *try_ssh, st
 			c->passphrase ? "the passphrase does not open it" : "no passphrase is set");
 	else
 		err_set(e, ERR_AUTH, "%s@%s: Permission denied (%s).", c->login, c->host, methods);
-	if (l->locked_key)
+	if (c->password && !l->locked_key)
+		err_hint(e, "the password was refused; another one: git-data remote modify --local <remote> password <password>");
+	else if (l->locked_key)
 		err_hint(e, "load the key into ssh-agent, or set 'passphrase' (config --local) or 'ask_passphrase'");
 	else
 		err_hint(e, "try 'ssh -p %d %s@%s'; options of the remote: user, keyfile, password, ask_password",
@@ -442,11 +496,14 @@ static int login_failed(struct sshlib *l, const char *methods, bool *try_ssh, st
 static int login(struct sshlib *l, bool *try_ssh, struct err *e)
 {
 	const struct ssh_conf *c = l->c;
-	const char *methods = ssh2.libssh2_userauth_list(l->session, c->login, (unsigned)strlen(c->login));
+	const char *methods;
 	autofree char *known = NULL;
 	bool keys, in = false;
 	size_t i;
 
+	AWAIT_PTR(l, methods, ssh2.libssh2_userauth_list(l->session, c->login, (unsigned)strlen(c->login)));
+	if (l->gave_up)
+		return silence(l, "the methods of login", e);
 	if (!methods) {
 		if (ssh2.libssh2_userauth_authenticated(l->session))
 			return 0;
@@ -460,6 +517,8 @@ static int login(struct sshlib *l, bool *try_ssh, struct err *e)
 		in = login_file(l, c->identities.v[i]);
 	if (!in && c->password)
 		in = login_password(l, known);
+	if (l->gave_up)
+		return silence(l, "the answer to the login", e);
 	return in ? 0 : login_failed(l, known, try_ssh, e);
 }
 
@@ -476,11 +535,12 @@ static int start_session(struct sshlib *l, const struct knownhosts *k, bool *try
 	}
 	ssh2.libssh2_session_method_pref(l->session, LIBSSH2_METHOD_CRYPT_CS, "aes128-ctr,aes192-ctr,aes256-ctr");
 	ssh2.libssh2_session_method_pref(l->session, LIBSSH2_METHOD_CRYPT_SC, "aes128-ctr,aes192-ctr,aes256-ctr");
-	ssh2.libssh2_session_set_blocking(l->session, 1);
-	ssh2.libssh2_session_set_timeout(l->session, l->c->connect_secs * 1000L);
-	rc = ssh2.libssh2_session_handshake(l->session, l->fd);
+	ssh2.libssh2_session_set_blocking(l->session, 0);
+	AWAIT(l, rc, ssh2.libssh2_session_handshake(l->session, l->fd));
 	if (!rc)
 		return 0;
+	if (l->gave_up)
+		return silence(l, "the SSH handshake", e);
 	*try_ssh = rc == LIBSSH2_ERROR_KEX_FAILURE || rc == LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE ||
 		   rc == LIBSSH2_ERROR_HOSTKEY_INIT || rc == LIBSSH2_ERROR_METHOD_NOT_SUPPORTED;
 	return err_set(e, ERR_TEMP, "no SSH handshake with %s port %d: %s", l->c->host, l->c->real_port, last_error(l));
@@ -488,14 +548,18 @@ static int start_session(struct sshlib *l, const struct knownhosts *k, bool *try
 
 static int start_sftp(struct sshlib *l, struct err *e)
 {
-	l->channel = ssh2.libssh2_channel_open_ex(l->session, "session", 7, WINDOW, PACKET, NULL, 0);
+	int rc;
+
+	AWAIT_PTR(l, l->channel, ssh2.libssh2_channel_open_ex(l->session, "session", 7, WINDOW, PACKET, NULL, 0));
+	if (l->gave_up)
+		return silence(l, "a channel", e);
 	if (!l->channel)
 		return err_set(e, ERR_TEMP, "the server opens no channel: %s", last_error(l));
 	ssh2.libssh2_channel_handle_extended_data2(l->channel, LIBSSH2_CHANNEL_EXTENDED_DATA_IGNORE);
-	if (ssh2.libssh2_channel_process_startup(l->channel, "subsystem", 9, "sftp", 4))
-		return err_set(e, ERR_FAIL, "the server has no SFTP: %s", last_error(l));
-	ssh2.libssh2_session_set_blocking(l->session, 0);
-	return 0;
+	AWAIT(l, rc, ssh2.libssh2_channel_process_startup(l->channel, "subsystem", 9, "sftp", 4));
+	if (l->gave_up)
+		return silence(l, "the SFTP subsystem", e);
+	return rc ? err_set(e, ERR_FAIL, "the server has no SFTP: %s", last_error(l)) : 0;
 }
 
 static int open_all(struct sshlib *l, bool *try_ssh, struct err *e)

@@ -74,11 +74,19 @@ static bool says(const struct sshpipe *p, const char *text)
 	return strstr(str_cstr(&p->said), text) != NULL;
 }
 
+/* An at sign that stands beside another one, a space or the end of a line belongs to the frame of a warning. */
+static bool frame(const char *at, const char *from)
+{
+	return at == from || strchr("@ \r\n", at[-1]) || strchr("@ \r\n", at[1]);
+}
+
 /* What ssh said in one line, without the frame of at signs around its warning. */
 static void tidy(struct str *out, const char *text)
 {
+	const char *from = text;
+
 	for (; *text; text++) {
-		if (*text == '\r' || *text == '@' || (isspace((unsigned char)*text) && *text != '\n' &&
+		if (*text == '\r' || (*text == '@' && frame(text, from)) || (isspace((unsigned char)*text) && *text != '\n' &&
 						     (!out->len || out->buf[out->len - 1] == ' ')))
 			continue;
 		if (*text != '\n') {
@@ -214,7 +222,7 @@ static int spawn(struct sshpipe *p, const struct strvec *argv, const struct strv
 	return err_sys(e, "cannot run '%s'", argv->v[0]);
 }
 
-static bool terminal_there(void)
+bool sshpipe_may_ask(void)
 {
 	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 
@@ -228,7 +236,7 @@ static int start(struct sshpipe *p, const struct ssh_conf *c, struct err *e)
 {
 	autostrvec struct strvec argv = STRVEC_INIT, env = STRVEC_INIT;
 	const char *secret = c->passphrase ? c->passphrase : c->password;
-	bool batch = !terminal_there();
+	bool batch = !sshpipe_may_ask();
 	int sv[2], ev[2], rc, size = 1 << 20;
 
 	if (secret && make_askpass(p, e))

@@ -7,10 +7,13 @@
 #ifndef REMOTES_SSHPIPE_H
 #define REMOTES_SSHPIPE_H
 
+#include "core/base/compat.h"
+
 struct duplex;
 struct ssh_conf;
 struct err;
 
+bool sshpipe_may_ask(void);            /* somebody at a terminal can answer ssh */
 int sshpipe_open(struct duplex **out, const struct ssh_conf *c, struct err *e);
 
 #endif

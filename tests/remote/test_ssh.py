@@ -8,6 +8,7 @@ from pathlib import Path
 
 import places
 import pytest
+from servers.sftpd import Mute, RcloneSftp
 from servers.sshd import keygen
 from test_contract import FILES, key_of
 
@@ -195,3 +196,61 @@ def test_strange_hosts_are_refused(make_repo):
     r.gd("add", "f")
     p = r.gd("push", code=None)
     assert p.code and "cannot be the host" in p.err
+
+
+@pytest.fixture(scope="module")
+def sftpd(tmp_path_factory):
+    try:
+        s = RcloneSftp(tmp_path_factory.mktemp("sftpd")).start()
+    except places.Missing as e:
+        pytest.skip(str(e))
+    yield s
+    s.stop()
+
+
+def test_a_password_and_a_server_with_the_plain_protocol_only(make_repo, sftpd, tmp_path):
+    """No posix-rename, no limits: as many servers that are not OpenSSH's."""
+    name = f"{tmp_path.name}/a b"
+    r = ready(make_repo, sftpd, sftpd.url(name), files=FILES, password=sftpd.password)
+    r.gd("push")
+    base = sftpd.root / name
+    assert len(there(base)) == 5 and not any(".tmp" in n for n in there(base))
+    assert "in sync" in r.gd("status", "-c").out
+    r.rm(".dvc/cache")
+    for n in {n.split("/")[0] for n in FILES}:
+        r.rm(n)
+    r.gd("pull")
+    assert all(r.read(n) == d for n, d in FILES.items())
+
+
+def test_a_plain_rename_onto_what_another_size_has(make_repo, sftpd, tmp_path):
+    """A target that appears between the question and the rename is replaced when it cannot be the object."""
+    r = ready(make_repo, sftpd, sftpd.url(tmp_path.name), password=sftpd.password)
+    r.gd("push")
+    (name,) = there(sftpd.root / tmp_path.name)
+    (sftpd.root / tmp_path.name / name).unlink()
+    r.gd("push")
+    assert (sftpd.root / tmp_path.name / name).read_bytes() == b"three"
+
+
+@pytest.mark.parametrize("password", ["wrong", None])
+def test_a_wrong_password_is_refused_at_once(make_repo, sftpd, tmp_path, password):
+    r = ready(make_repo, sftpd, sftpd.url(tmp_path.name), **({"password": password} if password else {}))
+    start = time.monotonic()
+    p = r.gd("push", code=None)
+    assert time.monotonic() - start < 20, "a refusal is not tried again"
+    assert p.code == 255 and "Permission denied (password,publickey)" in p.err
+    assert ("remote modify --local" if password else "ask_password") in p.err
+    assert "pass word" not in p.err and not (sftpd.root / tmp_path.name).exists()
+
+
+@pytest.mark.parametrize("allow,awaited", [(0, "the SSH handshake"), (300, "the SSH handshake"), (1 << 11, "no answer")])
+def test_a_server_that_falls_silent_is_given_up(make_repo, sftpd, tmp_path, allow, awaited):
+    with Mute(sftpd.port, allow) as m:
+        r = ready(make_repo, sftpd, sftpd.url(tmp_path.name, m.port), lines=sftpd.host_line(m.port), files=FILES,
+                  password=sftpd.password, timeout=2)
+        start = time.monotonic()
+        p = r.gd("push", code=None)
+        assert p.code and awaited in p.err and "for 2 seconds" in p.err
+        assert time.monotonic() - start < 60 and m.asked <= 6, "bounded, and only progress earns another attempt"
+        assert allow > 300 or (m.asked == 1 and p.err.count("ERROR") == 1), "nobody there is said once"
