@@ -28,6 +28,7 @@ enum {
 	FAIL_IS_1 = 8,
 	NO_SCM_NOTE = 16,       /* never prints the git reminder */
 	NO_SCM_STAGE = 32,      /* nor stages anything with core.autostage */
+	QUIET_AND_VERBOSE = 64, /* takes -q and -v together */
 };
 
 struct session {

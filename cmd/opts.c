@@ -214,7 +214,7 @@ static int apply_common(struct parse *p, int which, struct err *e)
 		p->out->quiet = true;
 	else
 		p->out->verbose++;
-	if (!p->out->quiet || !p->out->verbose || p->out->help)
+	if (!p->out->quiet || !p->out->verbose || p->out->help || (p->cmd->needs & QUIET_AND_VERBOSE))
 		return 0;
 	p->out->cmd = p->cmd;
 	return err_set(e, ERR_USAGE, "argument %s: not allowed with argument %s",

@@ -250,7 +250,7 @@ static int run_status(struct session *s, void *argp, struct err *e)
 }
 
 const struct cmd cmd_status = {
-	.name = "status", .run = run_status, .needs = NEED_REPO | NEED_LOCK | FAIL_IS_1 | NO_SCM_NOTE,
+	.name = "status", .run = run_status, .needs = NEED_REPO | NEED_LOCK | FAIL_IS_1 | NO_SCM_NOTE | QUIET_AND_VERBOSE,
 	.args_size = sizeof(struct status_args), .opts = status_options, .pos = status_pos,
 	.summary = "Show changed stages, compare local cache and a remote storage.",
 	.help = "Shows stages whose dependencies or outputs changed; with -c or -r, objects that the cache or the "

@@ -245,6 +245,9 @@ static int find_hidden(struct plan *pl, struct str *unsaved, struct err *e)
 		}
 		if (has < 0)
 			return -1;
+		for (size_t k = 0; S_ISLNK(st.st_mode) && k < pl->changes.n; k++)
+			if (pl->changes.v[k].now == d)
+				pl->changes.v[k].type = DCHANGE_MODIFY;
 		if (!has)
 			str_addf(unsaved, "\n%s", abs);
 		strvec_push(&pl->hidden, d->key);
