@@ -51,7 +51,7 @@ static struct node *shown_paths(const struct session *s, const struct node *by_p
 	struct node *out = node_map();
 
 	for (size_t i = 0; i < by_path->n; i++) {
-		autofree char *name = s->repo ? repo_show(s->repo, by_path->k[i]->text) : xstrdup(by_path->k[i]->text);
+		autofree char *name = repo_show(s->repo, by_path->k[i]->text);
 
 		node_set(out, name, node_copy(by_path->v[i]));
 	}
@@ -160,9 +160,7 @@ static int run_show(struct session *s, void *args, struct err *e)
 	autonode struct node *result = node_map();
 	bool revs = a->all_branches || a->all_tags || a->all_commits;
 
-	if (!s->repo)
-		raw = values_of_files(&a->targets, VALUES_METRICS);
-	else if (values_show(s->project, &o, &raw, e))
+	if (values_show(s->project, &o, &raw, e))
 		return -1;
 	for (size_t i = 0; i < raw->n; i++) {
 		struct node *one = node_copy(raw->v[i]);
@@ -237,8 +235,6 @@ static int run_diff(struct session *s, struct diff_args *a, enum values_kind kin
 		a->a_rev = "HEAD";
 	if (!a->b_rev)
 		a->b_rev = "workspace";
-	if (!s->repo)
-		return err_set(e, ERR_NOREPO, "you are not inside of a DVC repository (checked up to mount point '/')");
 	if (repo_git(s->repo, &g, e))
 		return -1;
 	if (g && !gitrepo_has_commits(g)) {
@@ -320,18 +316,18 @@ static const struct pos diff_pos[] = {
 };
 
 static const struct cmd show_cmd = {
-	.name = "show", .run = run_show, .needs = WANT_REPO, .args_size = sizeof(struct show_args), .opts = show_opts,
+	.name = "show", .run = run_show, .needs = WANT_REPO | BARE_REPO, .args_size = sizeof(struct show_args), .opts = show_opts,
 	.pos = show_pos, .summary = "Print metrics, with optional formatting.",
 	.help = "Print metrics, with optional formatting.",
 };
 static const struct cmd metrics_diff_cmd = {
-	.name = "diff", .run = run_metrics_diff, .needs = WANT_REPO, .args_size = sizeof(struct diff_args),
+	.name = "diff", .run = run_metrics_diff, .needs = WANT_REPO | BARE_REPO, .args_size = sizeof(struct diff_args),
 	.opts = metrics_diff_opts, .pos = diff_pos,
 	.summary = "Show changes in metrics between commits in the DVC repository, or between a commit and the workspace.",
 	.help = "Show changes in metrics between commits in the DVC repository, or between a commit and the workspace.",
 };
 static const struct cmd params_diff_cmd = {
-	.name = "diff", .run = run_params_diff, .needs = WANT_REPO, .args_size = sizeof(struct diff_args),
+	.name = "diff", .run = run_params_diff, .needs = WANT_REPO | BARE_REPO, .args_size = sizeof(struct diff_args),
 	.opts = params_diff_opts, .pos = diff_pos,
 	.summary = "Show changes in params between commits in the DVC repository, or between a commit and the workspace.",
 	.help = "Show changes in params between commits in the DVC repository, or between a commit and the workspace.",

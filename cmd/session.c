@@ -45,10 +45,14 @@ static int open_needs(struct session *s, struct err *e)
 	if (!(needs & (NEED_REPO | NEED_LOCK | WANT_REPO)))
 		return 0;
 	if (repo_open(&s->repo, ".", &none)) {
-		if (none.code == ERR_NOREPO && !(needs & (NEED_REPO | NEED_LOCK)))
+		if (none.code != ERR_NOREPO || (needs & (NEED_REPO | NEED_LOCK))) {
+			err_move(e, &none);
+			return -1;
+		}
+		if (!(needs & BARE_REPO))
 			return 0;
-		err_move(e, &none);
-		return -1;
+		if (repo_open_bare(&s->repo, e))
+			return -1;
 	}
 	s->project = project_new(s->repo);
 	if (!(needs & NEED_LOCK))

@@ -33,6 +33,8 @@ void yaml_apply(struct node *dest, const struct node *src);
  * False: nothing to say (the text is no YAML for reasons of our own limits). */
 struct yaml_fault { char *context, *problem; int context_line, context_col, line, col; };
 bool yaml_explain(const char *text, size_t len, struct yaml_fault *out);
+/* The same as a text of several lines with excerpts, as ruamel's exception prints itself. */
+void yaml_fault_text(struct str *out, const struct yaml_fault *f, const char *text, size_t len);
 void yaml_fault_release(struct yaml_fault *f);
 
 #endif

@@ -213,6 +213,60 @@ bool yaml_explain(const char *text, size_t len, struct yaml_fault *out)
 	return found > 0;
 }
 
+static size_t char_bytes(const char *p, const char *end)
+{
+	size_t n = 1;
+
+	while (p + n < end && ((unsigned char)p[n] & 0xc0) == 0x80)
+		n++;
+	return n;
+}
+
+/* The place, its line cut to what is near, and a caret below. */
+static void add_mark(struct str *out, int line, int col, const char *text, size_t len)
+{
+	const char *p = text, *end = text + len, *at, *from, *to;
+	int shown = col, before = col - 1, after = 0, caret = 4;
+	bool cut = before > 36;
+
+	for (int i = 1; i < line && p < end; i++) {
+		const char *eol = memchr(p, '\n', (size_t)(end - p));
+
+		p = eol ? eol + 1 : end;
+	}
+	to = memchr(p, '\n', (size_t)(end - p));
+	end = to ? to : end;
+	for (from = p; cut && before > 32 && from < end; before--)
+		from += char_bytes(from, end);
+	for (at = p; at < end && --col > 0;)
+		at += char_bytes(at, end);
+	for (to = at; to < end && after < 32; after++)
+		to += char_bytes(to, end);
+	if ((size_t)(end - to) <= 4)
+		to = end;
+	str_addf(out, "\n  in \"<unicode string>\", line %d, column %d:\n    %s", line, shown,
+		 cut ? " ... " : "");
+	str_add(out, from, (size_t)(to - from));
+	str_adds(out, to < end ? " ... \n" : "\n");
+	caret += before + (cut ? 5 : 0);
+	str_addf(out, "%*s^ (line: %d)", caret, "", line);
+}
+
+void yaml_fault_text(struct str *out, const struct yaml_fault *f, const char *text, size_t len)
+{
+	if (f->context) {
+		str_adds(out, f->context);
+		if (f->context_line != f->line || f->context_col != f->col)
+			add_mark(out, f->context_line, f->context_col, text, len);
+		str_addc(out, '\n');
+	}
+	str_adds(out, f->problem);
+	add_mark(out, f->line, f->col, text, len);
+	if (str_starts(f->problem, "found duplicate key"))
+		str_adds(out, "\n\nTo suppress this check see:\n    "
+			 "https://yaml.dev/doc/ruamel.yaml/api/#Duplicate_keys\n");
+}
+
 void yaml_fault_release(struct yaml_fault *f)
 {
 	free(f->context);

@@ -17,6 +17,7 @@
 #include "core/stage/params.h"
 #include "core/stage/stage.h"
 
+#include <ctype.h>
 #include <dirent.h>
 
 /* --- which files --- */
@@ -378,6 +379,35 @@ undo:
 
 /* --- revisions --- */
 
+/* An error in one line, without its cause or the drawing of the place: what DVC warns of. */
+static char *brief(const char *msg)
+{
+	static const char corrupted[] = "file structure is corrupted", invalid[] = "' is invalid",
+		failed[] = "' validation failed";
+	autofree char *line = xstrndup(msg, strcspn(msg, "\n"));
+	char *p = strstr(line, corrupted);
+
+	if (p) {
+		p[strlen(corrupted)] = 0;
+		return take(line);
+	}
+	if ((p = strstr(line, invalid)) && line[0] == '\'') {
+		*p = 0;
+		return xasprintf("unable to read: '%s', YAML file structure is corrupted",
+				 line + (str_starts(line, "'./") ? 3 : 1));
+	}
+	if (line[0] == '\'' && (p = strstr(line, failed))) {
+		char *colon = strchr(p, ':');
+
+		if (colon && !isdigit((unsigned char)colon[2]))
+			*colon = 0;
+		else if (str_ends(line, "."))
+			line[strlen(line) - 1] = 0;
+		return take(line);
+	}
+	return xstrdup(msg);
+}
+
 static void add_result(struct project *p, struct srctree *t, const char *rev, const struct values_opts *o,
 		       struct node *all)
 {
@@ -386,11 +416,12 @@ static void add_result(struct project *p, struct srctree *t, const char *rev, co
 
 	if (gather(p, t, o, &one, &why)) {
 		struct node *err = node_map();
+		autofree char *what = brief(why.msg);
 
 		notice(NOTICE_WARN, "failed to load %s in revision '%s', %s",
-		       o->kind == VALUES_METRICS ? "metrics" : "params", rev, why.msg);
+		       o->kind == VALUES_METRICS ? "metrics" : "params", rev, what);
 		node_set(err, "type", node_str("DvcException"));
-		node_set(err, "msg", node_str(why.msg));
+		node_set(err, "msg", node_str(what));
 		one = node_map();
 		node_set(one, "error", err);
 	}
@@ -509,24 +540,6 @@ int values_show(struct project *p, const struct values_opts *o, struct node **ou
 	}
 	*out = take(all);
 	return 0;
-}
-
-struct node *values_of_files(const struct strvec *paths, enum values_kind kind)
-{
-	struct node *all = node_map(), *one = node_map(), *data = node_map();
-
-	for (size_t i = 0; i < paths->n; i++) {
-		autostr struct str text = STR_INIT;
-		autoerr struct err none = ERR_INIT;
-
-		if (fs_read(&text, paths->v[i], PARAMS_MAX, &none))
-			node_set(data, paths->v[i], absent(paths->v[i]));
-		else
-			node_set(data, paths->v[i], parse_values(kind, paths->v[i], &text, NULL));
-	}
-	node_set(one, "data", data);
-	node_set(all, "", one);
-	return all;
 }
 
 bool values_has_error(const struct node *n)

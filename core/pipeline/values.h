@@ -28,8 +28,6 @@ struct values_opts {
 int  values_show(struct project *p, const struct values_opts *o, struct node **out, struct err *e);
 /* {path: {key: {"old", "new"[, "diff"]}}} of two revisions of a result. */
 struct node *values_diff(const struct node *result, const char *a, const char *b, bool all);
-/* Without a repository: files by name. */
-struct node *values_of_files(const struct strvec *paths, enum values_kind kind);
 /* Keys joined by dots; a scalar gives the key "". Lists become their Python text. */
 struct node *values_flatten(const struct node *data);
 bool values_has_error(const struct node *rev_result);

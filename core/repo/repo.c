@@ -58,27 +58,42 @@ static int open_scm(struct repo *r, struct err *e)
 	return 0;
 }
 
-int repo_open(struct repo **out, const char *start, struct err *e)
+static int open_at(struct repo **out, char *root, bool bare, struct err *e)
 {
-	autofree char *root = repo_find_root(start, e);
-	struct repo *r;
+	struct repo *r = xcalloc(1, sizeof(*r));
 
-	if (!root)
-		return -1;
-	r = xcalloc(1, sizeof(*r));
-	r->root = take(root);
+	r->root = root;
 	r->dvc_dir = path_join(r->root, ".dvc");
 	r->tmp_dir = path_join(r->dvc_dir, "tmp");
 	r->cwd = path_abs(".");
 	r->cwd_rel = path_is_inside(r->cwd, r->root) ? path_rel(r->cwd, r->root) : xstrdup("");
 	if (!strcmp(r->cwd_rel, "."))
 		r->cwd_rel[0] = 0;
-	if (config_open(&r->config, r->dvc_dir, e) || config_validate(r->config, e) || open_scm(r, e)) {
+	if (config_open(&r->config, r->dvc_dir, e) || config_validate(r->config, e) || (!bare && open_scm(r, e))) {
 		repo_close(r);
 		return -1;
 	}
+	if (bare) {
+		r->scm_root = git_find_root(r->root);
+		r->no_scm = !r->scm_root;
+	}
 	*out = r;
 	return 0;
+}
+
+int repo_open(struct repo **out, const char *start, struct err *e)
+{
+	autofree char *root = repo_find_root(start, e);
+
+	return root ? open_at(out, take(root), false, e) : -1;
+}
+
+int repo_open_bare(struct repo **out, struct err *e)
+{
+	autofree char *cwd = path_abs(".");
+	autofree char *root = git_find_root(cwd);
+
+	return open_at(out, root ? take(root) : take(cwd), true, e);
 }
 
 void repo_close(struct repo *r)

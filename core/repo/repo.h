@@ -32,6 +32,8 @@ struct repo {
 };
 
 int  repo_open(struct repo **out, const char *start, struct err *e);    /* walks up; ERR_NOREPO with DVC's text */
+/* Where there is none, for what only reads: the root is that of the git work tree, or the current directory. */
+int  repo_open_bare(struct repo **out, struct err *e);
 char *repo_find_root(const char *start, struct err *e);                 /* the walk alone; NULL and ERR_NOREPO */
 void repo_close(struct repo *r);
 char *repo_rel(const struct repo *r, const char *path, struct err *e);  /* user's path (relative to cwd) to root-relative;

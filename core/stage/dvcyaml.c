@@ -100,6 +100,7 @@ static int unexpected(struct err *e, const char *fmt, const char *a, const char 
 
 	err_set(e, ERR_FAIL, "unexpected error - %s", what);
 	err_hint(e, "\nHaving any troubles? Hit us up at https://dvc.org/support, we are always happy to help!");
+	e->exit_status = 255;
 	return -1;
 }
 
@@ -269,7 +270,7 @@ static int fill_stage(struct stage *s, struct node *def, struct err *e)
 		stage_set_wdir(s, wdir->text);
 	if (node_is(cmd, NODE_STR) || node_is(cmd, NODE_SEQ)) {
 		s->cmd = node_copy(cmd);
-	} else if (cmd) {
+	} else if (cmd && cmd->kind != NODE_NULL) {
 		autostr struct str text = STR_INIT;
 
 		node_py_str(&text, cmd);
@@ -324,12 +325,14 @@ static int read_vars(struct node **out, struct srctree *t, const char *rel, stru
 {
 	autostr struct str text = STR_INIT;
 	autoerr struct err why = ERR_INIT;
+	autofree char *cause = NULL;
 
 	if (srctree_read(t, rel, PARAMS_MAX, &text, e))
 		return -1;
 	if (!params_parse(out, rel, str_cstr(&text), text.len, &why))
 		return 0;
-	return err_set(e, ERR_PARSE, "unable to read: '%s', %s: %s", rel, params_corrupted(rel), why.msg);
+	cause = params_explain(rel, str_cstr(&text), text.len);
+	return err_set(e, ERR_PARSE, "unable to read: '%s', %s: %s", rel, params_corrupted(rel), cause ? cause : why.msg);
 }
 
 static int load_vars(struct node **out, const char *rel, void *data, struct err *e)

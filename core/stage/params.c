@@ -68,6 +68,17 @@ int params_parse(struct node **out, const char *name, const char *text, size_t l
 	return 0;
 }
 
+char *params_explain(const char *name, const char *text, size_t len)
+{
+	autocall(yaml_fault_release) struct yaml_fault f = { 0 };
+	autostr struct str out = STR_INIT;
+
+	if (format_of(name) != FORMAT_YAML || !yaml_explain(text, len, &f))
+		return NULL;
+	yaml_fault_text(&out, &f, text, len);
+	return str_take(&out);
+}
+
 int params_load(struct node **out, const char *path, struct err *e)
 {
 	autostr struct str text = STR_INIT;

@@ -21,6 +21,8 @@ struct err;
 #define PARAMS_MAX (256ull << 20)
 
 int  params_parse(struct node **out, const char *name, const char *text, size_t len, struct err *e);
+/* Why a YAML file is none, as DVC puts it after params_corrupted(); NULL: another format, or nothing to say. */
+char *params_explain(const char *name, const char *text, size_t len);
 int  params_load(struct node **out, const char *path, struct err *e);           /* of the file system */
 /* "YAML file structure is corrupted", "JSON ...", "TOML ...", "Python ...", by the name's suffix. */
 const char *params_corrupted(const char *name);

@@ -354,5 +354,5 @@ bool stage_is_partial_import(const struct stage *s)
 
 bool stage_is_callback(const struct stage *s)
 {
-	return s->cmd && !s->ndeps && !s->nouts;
+	return s->cmd && node_truthy(s->cmd) && !s->ndeps && !s->nouts;
 }
