@@ -24,6 +24,8 @@ static int set_one(struct session *s, const char *target, bool frozen, struct er
 		return -1;
 	st = t.n ? t.v[0].stage : NULL;
 	targets_release(&t);
+	if (st && st->kind == STAGE_PIPELINE && !strcmp(path_base(target), "dvc.yaml"))
+		return err_set(e, ERR_FAIL, "Stage name not provided.Please specify the name as: `%s:stage_name`", target);
 	if (!st)
 		return err_set(e, ERR_NOTFOUND, "Stage '%s' not found", target);
 	st->frozen = frozen;

@@ -84,6 +84,33 @@ static bool explain_error(yaml_parser_t *y, const char *text, size_t len, struct
 	return true;
 }
 
+static bool known_tag(const char *tag)
+{
+	static const char *const known[] = {
+		"null", "bool", "int", "float", "binary", "timestamp", "omap", "pairs", "set", "str", "seq", "map", "merge",
+	};
+
+	if (!str_starts(tag, "tag:yaml.org,2002:"))
+		return !strcmp(tag, "!");
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (!strcmp(tag + strlen("tag:yaml.org,2002:"), known[i]))
+			return true;
+	return false;
+}
+
+/* The first tag that nothing can be made of; it counts when the rest of the text has no other fault. */
+static void explain_tag(const yaml_event_t *ev, struct yaml_fault *out)
+{
+	const yaml_char_t *tag = ev->type == YAML_SCALAR_EVENT ? ev->data.scalar.tag
+		: ev->type == YAML_SEQUENCE_START_EVENT ? ev->data.sequence_start.tag
+		: ev->type == YAML_MAPPING_START_EVENT ? ev->data.mapping_start.tag : NULL;
+
+	if (out->problem || !tag || known_tag((const char *)tag))
+		return;
+	out->problem = xasprintf("could not determine a constructor for the tag '%s'", (const char *)tag);
+	set_mark(&out->line, &out->col, ev->start_mark);
+}
+
 /* What only composing finds: aliases to nothing, a second document. 1: found. */
 static int explain_event(const yaml_event_t *ev, struct map *anchors, yaml_mark_t *first, int *documents,
 			 struct yaml_fault *out)
@@ -180,6 +207,7 @@ static int track_keys(struct frames *f, const yaml_event_t *ev, struct yaml_faul
 bool yaml_explain(const char *text, size_t len, struct yaml_fault *out)
 {
 	struct map anchors = MAP_INIT;
+	struct yaml_fault tag = { 0 };
 	yaml_mark_t first = { 0, SIZE_MAX, 0 };
 	yaml_parser_t y;
 	struct frames *f = xcalloc(1, sizeof(*f));
@@ -202,6 +230,7 @@ bool yaml_explain(const char *text, size_t len, struct yaml_fault *out)
 		found = explain_event(&ev, &anchors, &first, &documents, out);
 		if (!found)
 			found = track_keys(f, &ev, out);
+		explain_tag(&ev, &tag);
 		over = ev.type == YAML_STREAM_END_EVENT;
 		yaml_event_delete(&ev);
 	}
@@ -210,6 +239,11 @@ bool yaml_explain(const char *text, size_t len, struct yaml_fault *out)
 	while (f->n)
 		frame_close(f);
 	free(f);
+	if (!found && tag.problem) {
+		*out = tag;
+		return true;
+	}
+	yaml_fault_release(&tag);
 	return found > 0;
 }
 

@@ -371,26 +371,6 @@ static int open_template(struct tmpl **out, struct repo *r, struct loader *l, co
 	return tmpl_new(out, &env, doc, e);
 }
 
-int dvcyaml_load(struct index *x, const char *rel, struct err *e)
-{
-	autonode struct node *doc = NULL;
-	autonode struct node *lock = NULL;
-	autofree char *dir = path_dir(rel);
-	autofree char *lock_rel = lock_path_of(rel);
-	struct loader from = { x->tree };
-	struct load l = { x, rel, lock_rel, NULL };
-	struct tmpl *t = NULL;
-	int rc;
-
-	if (dvcyaml_read(&doc, x->repo, x->tree, rel, 0, e) || lock_read(&lock, x->repo, x->tree, lock_rel, e) ||
-	    open_template(&t, x->repo, &from, dir, doc, e))
-		return -1;
-	l.lock = node_get(lock, "stages");
-	rc = tmpl_each_stage(t, load_stage, &l, e);
-	tmpl_free(t);
-	return rc;
-}
-
 void dvcyaml_top_release(struct dvcyaml_top *t)
 {
 	node_free(t->params);
@@ -425,6 +405,43 @@ static int resolve_section(struct tmpl *t, const struct node *doc, const char *n
 			node_push(*out, v);
 	}
 	return 0;
+}
+
+/* What stands beside the stages must resolve too, whoever reads the file. */
+static int check_sections(struct tmpl *t, const struct node *doc, struct err *e)
+{
+	static const char *const names[] = { "metrics", "plots", "params", "artifacts" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		autonode struct node *n = NULL;
+		const struct node *section = node_get(doc, names[i]);
+
+		if (section && tmpl_has_expression(section) && resolve_section(t, doc, names[i], &n, e))
+			return -1;
+	}
+	return 0;
+}
+
+int dvcyaml_load(struct index *x, const char *rel, struct err *e)
+{
+	autonode struct node *doc = NULL;
+	autonode struct node *lock = NULL;
+	autofree char *dir = path_dir(rel);
+	autofree char *lock_rel = lock_path_of(rel);
+	struct loader from = { x->tree };
+	struct load l = { x, rel, lock_rel, NULL };
+	struct tmpl *t = NULL;
+	int rc;
+
+	if (dvcyaml_read(&doc, x->repo, x->tree, rel, 0, e) || lock_read(&lock, x->repo, x->tree, lock_rel, e) ||
+	    open_template(&t, x->repo, &from, dir, doc, e))
+		return -1;
+	l.lock = node_get(lock, "stages");
+	rc = tmpl_each_stage(t, load_stage, &l, e);
+	if (!rc)
+		rc = check_sections(t, doc, e);
+	tmpl_free(t);
+	return rc;
 }
 
 int dvcyaml_load_top(struct repo *r, struct srctree *tree, const char *rel, struct dvcyaml_top *out, struct err *e)
@@ -463,4 +480,16 @@ int dvcyaml_add_used_values(struct repo *r, struct srctree *tree, const char *re
 	rc = tmpl_used_values(t, into, e);
 	tmpl_free(t);
 	return rc;
+}
+
+bool dvcyaml_has_group(struct repo *r, struct srctree *tree, const char *rel, const char *name)
+{
+	autoerr struct err none = ERR_INIT;
+	autonode struct node *doc = NULL;
+	const struct node *def;
+
+	if (dvcyaml_read(&doc, r, tree, rel, 0, &none))
+		return false;
+	def = node_get(node_get(doc, "stages"), name);
+	return node_get(def, "foreach") || node_get(def, "matrix");
 }

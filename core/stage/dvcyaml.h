@@ -22,6 +22,9 @@ struct err;
 /* Appends every stage of the dvc.yaml 'rel' (root-relative) to the index. ERR_PARSE with DVC's report. */
 int  dvcyaml_load(struct index *x, const char *rel, struct err *e);
 
+/* Whether its entry 'name' is a foreach or a matrix, if only of nothing. */
+bool dvcyaml_has_group(struct repo *r, struct srctree *t, const char *rel, const char *name);
+
 /* The sections beside 'stages', templates resolved; each NULL when absent. */
 struct dvcyaml_top { struct node *params, *metrics, *plots, *artifacts, *datasets; };
 int  dvcyaml_load_top(struct repo *r, struct srctree *t, const char *rel, struct dvcyaml_top *out, struct err *e);

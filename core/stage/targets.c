@@ -7,6 +7,7 @@
 #include "core/base/own.h"
 #include "core/repo/repo.h"
 #include "core/repo/srctree.h"
+#include "core/stage/dvcyaml.h"
 #include "core/stage/index.h"
 
 #include <fnmatch.h>
@@ -155,6 +156,9 @@ static int take_stages(struct seek *s, const char *file, const char *name, struc
 	if (s->out->n == before && name && !(s->flags & TARGET_GLOB && s->flags & TARGET_STAGES_ONLY)) {
 		autofree char *nice = repo_show(s->x->repo, rel);
 
+		if (!(s->flags & TARGET_NO_GROUP) && !str_ends(rel, ".dvc") &&
+		    dvcyaml_has_group(s->x->repo, s->x->tree, rel, name))
+			return 0;               /* a group without stages */
 		err_set(e, ERR_FAIL, "Stage '%s' not found inside '%s' file", name, nice);
 		return 1;
 	}

@@ -44,6 +44,7 @@ int  tmpl_each_stage(struct tmpl *t, tmpl_stage_fn *fn, void *data, struct err *
 /* {file: {key: value}}, root-relative files: the values of params and vars files that the stages use. */
 int  tmpl_used_values(struct tmpl *t, struct node *into, struct err *e);
 
+bool tmpl_has_expression(const struct node *n);
 /* A value outside of stages; where is "metrics.0". */
 int  tmpl_resolve_top(struct tmpl *t, const struct node *src, const char *where, struct node **out, struct err *e);
 

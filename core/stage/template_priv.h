@@ -38,7 +38,6 @@ int  tctx_load(struct tmpl *t, struct tctx *c, const struct node *vars, const ch
 
 bool tmpl_next_match(const char *s, size_t n, size_t at, size_t *start, size_t *end);
 int  tmpl_check_syntax(struct tmpl *t, const struct node *n, struct err *e);
-bool tmpl_has_expression(const struct node *n);
 int  tmpl_add_text(struct tmpl *t, struct str *out, const struct node *v, struct err *e);
 void tmpl_origin_of(struct tmpl *t, const struct node *src, struct tmpl_origin *o);     /* of "${...}", else nothing */
 int  tmpl_resolve_str(struct tmpl *t, const struct tctx *c, const struct node *src, const char *key, bool checked,
