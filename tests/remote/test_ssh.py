@@ -223,13 +223,14 @@ def test_a_password_and_a_server_with_the_plain_protocol_only(make_repo, sftpd, 
     assert all(r.read(n) == d for n, d in FILES.items())
 
 
-def test_a_plain_rename_onto_what_another_size_has(make_repo, sftpd, tmp_path):
-    """A target that appears between the question and the rename is replaced when it cannot be the object."""
+def test_a_plain_rename_onto_a_shortened_object(make_repo, sftpd, tmp_path):
+    """The copy on the remote is no object: the push puts the whole one in its place."""
     r = ready(make_repo, sftpd, sftpd.url(tmp_path.name), password=sftpd.password)
     r.gd("push")
     (name,) = there(sftpd.root / tmp_path.name)
-    (sftpd.root / tmp_path.name / name).unlink()
+    (sftpd.root / tmp_path.name / name).write_bytes(b"th")
     r.gd("push")
+    assert there(sftpd.root / tmp_path.name) == [name]
     assert (sftpd.root / tmp_path.name / name).read_bytes() == b"three"
 
 
