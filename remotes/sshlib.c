@@ -4,6 +4,7 @@
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 #include "core/base/lazylib.h"
+#include "core/base/notice.h"
 #include "core/base/own.h"
 #include "core/base/proc.h"
 #include "core/base/str.h"
@@ -20,6 +21,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +29,7 @@
 #define PACKET 32768u
 #define STAGE 32000u                    /* below what libssh2 puts into one packet */
 #define KEY_MAX 65536u
+#define AGENT_SECS 10
 #define SLICE_MS 200                    /* how soon a cancel is seen */
 
 #define FUNCS(X) \
@@ -413,6 +416,32 @@ static bool login_file(struct sshlib *l, const char *file)
 	return tried(l, rc);
 }
 
+/* libssh2 waits for an agent without end: one that does not even list its keys is found out before (L3). */
+static bool agent_answers(const struct sshlib *l)
+{
+	static const unsigned char list_keys[] = { 0, 0, 0, 1, 11 };
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int64_t until = now_ms() + (l->c->quiet_secs < AGENT_SECS ? l->c->quiet_secs : AGENT_SECS) * 1000LL;
+
+	if (fd < 0 || strlen(l->c->agent) >= sizeof(a.sun_path))
+		return false;
+	memcpy(a.sun_path, l->c->agent, strlen(l->c->agent));
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) ||
+	    send(fd, list_keys, sizeof(list_keys), MSG_NOSIGNAL) != (ssize_t)sizeof(list_keys))
+		return false;
+	while (poll(&p, 1, SLICE_MS) <= 0) {
+		if (proc_cancelled())
+			return false;
+		if (now_ms() > until) {
+			notice(NOTICE_WARN, "the SSH agent at '%s' does not answer and is left aside", l->c->agent);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool login_agent(struct sshlib *l)
 {
 	LIBSSH2_AGENT *agent = ssh2.libssh2_agent_init(l->session);
@@ -511,7 +540,7 @@ static int login(struct sshlib *l, bool *try_ssh, struct err *e)
 	}
 	known = xstrdup(methods);
 	keys = strstr(known, "publickey") && (!c->password || c->keyfile || c->passphrase);
-	if (keys && c->agent && !c->identities_only)
+	if (keys && c->agent && !c->identities_only && agent_answers(l))
 		in = login_agent(l);
 	for (i = 0; keys && !in && i < c->identities.n; i++)
 		in = login_file(l, c->identities.v[i]);

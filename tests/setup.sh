@@ -67,9 +67,3 @@ go_tool () {
 }
 go_tool versitygw github.com/versity/versitygw/cmd/versitygw@v1.8.0
 go_tool fake-gcs-server github.com/fsouza/fake-gcs-server@v1.56.1
-# fake-gcs-server, the Google Cloud Storage server of the tests: only where a recent Go is (its module proxy serves it).
-if ! command -v fake-gcs-server >/dev/null 2>&1 && [ ! -x .venv/bin/fake-gcs-server ] && command -v go >/dev/null 2>&1; then
-	echo "setup: building fake-gcs-server"
-	GOBIN="$PWD/.venv/bin" go install github.com/fsouza/fake-gcs-server@v1.56.1 ||
-	echo "setup: fake-gcs-server cannot be built; the tests of gs:// are left out" >&2
-fi

@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -88,6 +89,16 @@ def test_the_agent(make_repo, sshd, base, kind):
         assert there(base) == [key_of(b"three")]
     finally:
         os.kill(pid, signal.SIGTERM)
+
+
+def test_an_agent_that_never_answers_is_left_aside(make_repo, sshd, base, tmp_path):
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "a"))
+        agent.listen(5)
+        r = ready(make_repo, sshd, sshd.url(base), timeout=1)
+        r.env["SSH_AUTH_SOCK"] = str(tmp_path / "a")
+        p = r.gd("push", code=None)
+        assert p.code == 255 and "does not answer" in p.err and "Permission denied (publickey" in p.err
 
 
 def test_a_refused_login_says_what_to_do(make_repo, sshd, base):
