@@ -331,6 +331,20 @@ static int make_dirs(struct plan *pl, struct err *e)
 	return 0;
 }
 
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool may_replace(const struct plan *pl, const char *key)
+{
+	const struct dentry *was = dindex_find(pl->old, key);
+
+	if (was)
+		return !was->is_dir;
+	return pl->hidden.n && bsearch(&key, pl->hidden.v, pl->hidden.n, sizeof(*pl->hidden.v), by_key);
+}
+
 static int place_files(struct plan *pl, bool legacy, struct err *e)
 {
 	struct place *v = xcalloc(pl->files_create.n + 1, sizeof(*v));
@@ -342,12 +356,11 @@ static int place_files(struct plan *pl, bool legacy, struct err *e)
 
 	for (size_t i = 0; i < pl->files_create.n; i++) {
 		const struct dentry *d = pl->files_create.v[i];
-		const struct dentry *was = dindex_find(pl->old, d->key);
 
 		if (!d->has_id || d->legacy != legacy)
 			continue;
 		of[n] = d;
-		v[n++] = (struct place){ .rel = d->key, .id = d->id, .replace = was ? !was->is_dir : strvec_has(&pl->hidden, d->key),
+		v[n++] = (struct place){ .rel = d->key, .id = d->id, .replace = may_replace(pl, d->key),
 					 .isexec = d->is_exec };
 	}
 	if (!n) {
