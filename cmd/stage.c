@@ -125,9 +125,11 @@ static struct node *params_list(const struct strvec *given)
 	return list;
 }
 
-static int check_external(struct repo *r, const struct stage *s, struct err *e)
+static int check_external(struct repo *r, struct stage *s, struct err *e)
 {
 	autostr struct str list = STR_INIT;
+
+	stage_localise(s, r->root);
 
 	for (size_t i = 0; i < s->nouts; i++) {
 		autofree char *shown = item_show(s->outs[i], r->cwd_rel);

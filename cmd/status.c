@@ -81,7 +81,8 @@ static int local_status(struct session *s, const struct status_args *a, struct n
 		str_adds(&bad, ", --jobs");
 	if (bad.len)
 		return err_set(e, ERR_FAIL, "The following options are meaningless for local status: %s", bad.buf + 2);
-	if (project_index(s->project, &x, e))
+	/* what is named does not depend on what the other files say */
+	if (a->targets.n ? project_index_some(s->project, &x, e) : project_index(s->project, &x, e))
 		return -1;
 	if (!a->targets.n) {
 		for (size_t i = 0; !rc && i < x->n; i++)

@@ -214,7 +214,8 @@ static struct node *copy_truthy(const struct node *map, const char *key)
 static int missing_path(const char *where, struct err *e)
 {
 	err_set(e, ERR_PARSE, "unexpected error - 'path'");
-	err_hint(e, "'%s': an entry has no 'path'", where);
+	err_hint(e, "'%s': an entry has no 'path'\n\n"
+		 "Having any troubles? Hit us up at https://dvc.org/support, we are always happy to help!", where);
 	e->exit_status = 255;
 	return -1;
 }
