@@ -170,6 +170,20 @@ static struct stage *stage_of(const struct stage *like, const struct node *entry
 	return s;
 }
 
+/* An honest entry names the stage's outputs, for they are part of its key. Another one would write where it likes. */
+static bool same_outputs(const struct stage *s, const struct stage *c)
+{
+	for (size_t i = 0; i < c->nouts; i++) {
+		bool found = false;
+
+		for (size_t k = 0; k < s->nouts && !found; k++)
+			found = !strcmp(s->outs[k]->def, c->outs[i]->def);
+		if (!found)
+			return false;
+	}
+	return c->nouts == s->nouts;
+}
+
 int runcache_restore(struct project *p, struct stage *s, const struct node *entry, bool dry, bool *done,
 		     struct err *e)
 {
@@ -183,6 +197,8 @@ int runcache_restore(struct project *p, struct stage *s, const struct node *entr
 	if (!c)
 		return e->code ? -1 : 0;
 	memset(&r, 0, sizeof(r));
+	if (!same_outputs(s, c))
+		goto undo;
 	for (size_t i = 0; !rc && i < c->nouts; i++) {
 		bool cached = false;
 

@@ -10,7 +10,7 @@ static void order_survives_growth_and_removal(void **state UNUSED)
 {
 	struct map m = MAP_INIT;
 	struct map_entry *it;
-	char key[16];
+	char key[32];
 	long want = 1;
 
 	for (long i = 0; i < 5000; i++) {
