@@ -26,10 +26,10 @@ enum {
 	NEED_LOCK = 2,          /* holds the repository lock for the whole run */
 	WANT_REPO = 4,          /* s->repo when there is one */
 	FAIL_IS_1 = 8,
-	BARE_REPO = 32,         /* with WANT_REPO: outside, the git work tree or the current directory stands for one */
 	NO_SCM_NOTE = 16,       /* never prints the git reminder */
 	NO_SCM_STAGE = 32,      /* nor stages anything with core.autostage */
 	QUIET_AND_VERBOSE = 64, /* takes -q and -v together */
+	BARE_REPO = 128,        /* with WANT_REPO: outside, the git work tree or the current directory stands for one */
 };
 
 struct session {
