@@ -190,8 +190,9 @@ int transfer_push_set(struct project *p, struct remote *r, struct want_set *w, c
 	/* With --check a present but wrong object is replaced. */
 	x.overwrite = o->check || !(r->caps & REMOTE_COND_PUT);
 	if (read_remote_manifests(&x, e) || plan_have(&x, o->check, e)) {
-		/* What DVC does not handle there ends with its status for surprises. */
-		if (e->code != ERR_INTR && e->code != ERR_CONFIG)
+		/* What DVC does not handle there ends with its status for surprises; of a remote that cannot list (plain
+		 * HTTP) it takes no answer for "absent" and fails one object after the other. */
+		if (e->code != ERR_INTR && e->code != ERR_CONFIG && (r->caps & REMOTE_LIST))
 			e->exit_status = 255;
 		goto undo;
 	}
