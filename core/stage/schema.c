@@ -222,6 +222,15 @@ static size_t cells(const char *s, size_t n)
 	return c;
 }
 
+/* Whether s takes more than 'width' columns; stops looking there, so that a line of megabytes costs no more than its length. */
+static bool wider(const char *s, size_t n, size_t width)
+{
+	for (size_t i = 0, c = 0; i < n; i++)
+		if (((unsigned char)s[i] & 0xc0) != 0x80 && ++c > width)
+			return true;
+	return false;
+}
+
 static size_t cells_to_bytes(const char *s, size_t n, size_t want)
 {
 	size_t i = 0;
@@ -257,10 +266,10 @@ static void wrap(struct lines *l, const char *s, size_t n, size_t width)
 		word = end;
 		while (end < n && s[end] == ' ')
 			end++;
-		if (cells(s + pos, word - pos) <= width - used) {
+		if (!wider(s + pos, word - pos, width - used)) {
 			used += cells(s + pos, end - pos);
-		} else if (cells(s + pos, word - pos) > width) {
-			while (cells(s + pos, end - pos) > width) {
+		} else if (wider(s + pos, word - pos, width)) {
+			while (wider(s + pos, end - pos, width)) {
 				line_break(l, pos);
 				pos += cells_to_bytes(s + pos, end - pos, width);
 			}
@@ -286,7 +295,7 @@ static void add_wrapped(struct str *out, const char *s, size_t n, size_t width, 
 	for (size_t i = 0, from = 0; i <= l.n; i++) {
 		size_t to = i < l.n ? l.start[i] : n, c;
 
-		while (to > from && s[to - 1] == ' ' && cells(s + from, to - from) > width)
+		while (to > from && s[to - 1] == ' ' && wider(s + from, to - from, width))
 			to--;
 		if (i)
 			str_addn(out, ' ', indent);
