@@ -79,8 +79,9 @@ stage_interop () { py interop tests/interop; }
 stage_asan () {
 	one build-asan make -s -j"$jobs" SANITIZE=address,undefined all unit-build
 	ASAN_OPTIONS=detect_leaks=0 cmocka asan-unit build/address-undefined
+	# Every scenario once more, each with dozens of commands, under both sanitizers.
 	GIT_DATA="$PWD/build/address-undefined/git-data" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-		py asan-e2e -m "not slow" tests/e2e
+		py asan-scenarios tests/interop/test_scenarios.py
 }
 stage_tsan () {
 	one build-tsan make -s -j"$jobs" SANITIZE=thread all unit-build
