@@ -46,7 +46,7 @@ static const struct duplex_ops ops = { tape_read, tape_write, tape_wait, tape_wh
 
 static int sink(struct rop *op UNUSED, const void *p, size_t n)
 {
-	static volatile unsigned char last;
+	static volatile unsigned char last __attribute__((unused));
 
 	if (n)
 		last = ((const unsigned char *)p)[n - 1];
