@@ -67,12 +67,12 @@ static int ask(void *data, size_t from, size_t to, unsigned worker, struct err *
 
 		stat_of_walk(&st, f);
 		f->known = WALK_UNKNOWN;
-		r->todo[i] = 1;
+		r->must_read[i] = 1;
 		if (!state_reader_get(reader, path_of(r, &path, f->path), &st, &f->id))
 			continue;
 		f->known = WALK_REMEMBERED;
 		done = is_done(r, f, e);
-		r->todo[i] = done != 1;
+		r->must_read[i] = done != 1;
 	}
 	state_reader_close(reader);
 	return done < 0 ? -1 : 0;
@@ -89,14 +89,14 @@ static void make_list(struct run *r)
 	size_t n = 0, large = 0;
 
 	for (size_t i = 0; i < r->w->n; i++)
-		n += r->todo[i];
+		n += r->must_read[i];
 	r->list = xreallocarray(NULL, n, sizeof(*r->list));
 	for (size_t i = 0; i < r->w->n; i++)
-		if (r->todo[i] && is_small(r, &r->w->f[i]))
+		if (r->must_read[i] && is_small(r, &r->w->f[i]))
 			r->list[r->nsmall++] = (uint32_t)i;
 	r->large = r->list + r->nsmall;
 	for (size_t i = 0; i < r->w->n; i++)
-		if (r->todo[i] && !is_small(r, &r->w->f[i]))
+		if (r->must_read[i] && !is_small(r, &r->w->f[i]))
 			r->large[large++] = (uint32_t)i;
 	r->nlarge = large;
 }
@@ -482,7 +482,7 @@ static int run(struct ingest *in, const char *root, struct walk *w, bool import,
 	if (open_root(&r, root, e))
 		return -1;
 	r.state_root = state_root(in, root);
-	r.todo = xcalloc(w->n, 1);
+	r.must_read = xcalloc(w->n, 1);
 	rc = read_all(&r, e);
 	if (in->state && *w->f[0].path)
 		remember(&r);
@@ -498,7 +498,7 @@ static int run(struct ingest *in, const char *root, struct walk *w, bool import,
 	if (r.rootfd >= 0)
 		close(r.rootfd);
 	free(r.list);
-	free(r.todo);
+	free(r.must_read);
 	free(r.state_root);
 	return rc;
 }

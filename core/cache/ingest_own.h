@@ -22,7 +22,7 @@ struct run {
 	int rootfd;                     /* AT_FDCWD when the root is a file */
 	struct walk *w;
 	bool import;
-	unsigned char *todo;            /* per file: it must be read */
+	unsigned char *must_read;       /* per file: it must be read */
 	uint32_t *list, *large;         /* indices of those */
 	size_t nsmall, nlarge;
 	size_t next_large;

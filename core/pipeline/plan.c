@@ -37,7 +37,7 @@ void plan_reach(const struct plan_graph *g, bool *marked, bool back)
 {
 	autofree size_t *rfrom = NULL;
 	autofree size_t *rto = NULL;
-	autofree size_t *todo = xcalloc(g->n + 1, sizeof(*todo));
+	autofree size_t *stack = xcalloc(g->n + 1, sizeof(*stack));
 	struct plan_graph r = *g;
 	size_t n = 0;
 
@@ -47,9 +47,9 @@ void plan_reach(const struct plan_graph *g, bool *marked, bool back)
 	}
 	for (size_t i = 0; i < g->n; i++)
 		if (marked[i])
-			todo[n++] = i;
+			stack[n++] = i;
 	while (n) {
-		size_t i = todo[--n], count;
+		size_t i = stack[--n], count;
 		const size_t *v = NULL;
 
 		count = edges_of(&r, i, &v);
@@ -57,7 +57,7 @@ void plan_reach(const struct plan_graph *g, bool *marked, bool back)
 			if (marked[v[k]])
 				continue;
 			marked[v[k]] = true;
-			todo[n++] = v[k];
+			stack[n++] = v[k];
 		}
 	}
 }

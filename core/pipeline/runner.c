@@ -612,21 +612,21 @@ static void step_done(struct runner *r, size_t i, bool ran)
 /* Everything that needs the failed step, in its order. */
 static void leave_out(struct runner *r, size_t i)
 {
-	autofree size_t *todo = xcalloc(r->plan->n + 1, sizeof(*todo));
+	autofree size_t *stack = xcalloc(r->plan->n + 1, sizeof(*stack));
 	autofree bool *hit = xcalloc(r->plan->n + 1, sizeof(*hit));
 	autostr struct str names = STR_INIT;
 	size_t n = 0, count = 0, shown = 0;
 
-	todo[n++] = i;
+	stack[n++] = i;
 	while (n) {
-		const struct step *s = &r->plan->v[todo[--n]];
+		const struct step *s = &r->plan->v[stack[--n]];
 
 		for (size_t k = 0; k < s->ndown; k++) {
 			if (hit[s->down[k]])
 				continue;
 			hit[s->down[k]] = true;
 			count++;
-			todo[n++] = s->down[k];
+			stack[n++] = s->down[k];
 		}
 	}
 	for (size_t k = 0; k < r->plan->n; k++) {
