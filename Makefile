@@ -28,6 +28,9 @@ OPT     ?= -O2 -g
 ifeq ($(OPT),-O2 -g)
 SMALL   := -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 $(BUILD)/cmd/%.o $(BUILD)/remotes/%.o $(BUILD)/core/pipeline/%.o $(BUILD)/core/stage/%.o $(BUILD)/core/repo/%.o: OPT := -Os -g
+COLD := add addto erepo listing import importrepo importtree partial source clone copytree untrack merge migrate versioned compare compare_params \
+	compare_source collect transfer_collect transfer_runs ignorelines transfer datadiff datadiff_remote track project commit upload
+$(COLD:%=$(BUILD)/core/data/%.o) $(BUILD)/core/base/yaml_explain.o: OPT := -Os -g
 endif
 
 WARN = -Wall -Wextra -Werror -Wformat=2 -Wno-format-nonliteral -Wstrict-prototypes -Wmissing-prototypes \
@@ -39,7 +42,10 @@ CPPFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -I$(BUILD)/ge
 CFLAGS_ALL = $(CPPFLAGS_ALL) -MMD -MP -pthread $(OPT) $(SMALL) $(WARN) $(SAN) $(PKG_CFLAGS) $(CFLAGS)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(LAZY_PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) -liniparser -ldl -lm -pthread
-LDFLAGS_ALL = $(SAN) $(if $(SMALL),-Wl$(comma)--gc-sections) -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS)
+# Relative relocations as bitmaps (DT_RELR): 70 KB less, and start-up applies them in one sweep. Needs glibc 2.36.
+RELR := $(if $(SMALL),$(shell printf 'int main(void){return 0;}' | $(CC) -xc - -Wl,-z,pack-relative-relocs -o /dev/null >/dev/null 2>&1 && \
+	getconf GNU_LIBC_VERSION | awk '{ split($$2, v, "."); if (v[1] * 1000 + v[2] >= 2036) print "-Wl,-z,pack-relative-relocs" }'))
+LDFLAGS_ALL = $(SAN) $(if $(SMALL),-Wl$(comma)--gc-sections) -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(RELR) $(LDFLAGS)
 
 SRC  := $(sort $(wildcard core/*/*.c remotes/*.c cmd/*.c))
 OBJ  := $(SRC:%.c=$(BUILD)/%.o)

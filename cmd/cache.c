@@ -75,8 +75,8 @@ static int cache_migrate_run(struct session *s, void *args, struct err *e)
 }
 
 static const struct opt dir_opts[] = {
-	OPT_FLAG('u', "unset", cache_dir_args, unset, "Unset option."),
 	LEVEL_OPTS(cache_dir_args),
+	OPT_FLAG('u', "unset", cache_dir_args, unset, "Unset option."),
 	OPT_END
 };
 static const struct pos dir_pos[] = {

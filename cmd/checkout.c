@@ -17,7 +17,7 @@ static const struct opt checkout_options[] = {
 	OPT_FLAG('f', "force", checkout_args, force, "Remove what is not in the cache without asking."),
 	OPT_FLAG(0, "relink", checkout_args, relink, "Make links or copies anew, as cache.type says."),
 	OPT_FLAG(0, "allow-missing", checkout_args, allow_missing, "Pass over what the cache does not have."),
-	OPT_FLAG(0, "json", checkout_args, json, "Print the changes as JSON."),
+	OPT_OWN_FLAG(0, "json", checkout_args, json, "Print the changes as JSON."),
 	OPT_END
 };
 static const struct pos checkout_pos[] = {

@@ -28,8 +28,7 @@ enum {
 	FAIL_IS_1 = 8,
 	NO_SCM_NOTE = 16,       /* never prints the git reminder */
 	NO_SCM_STAGE = 32,      /* nor stages anything with core.autostage */
-	QUIET_AND_VERBOSE = 64, /* takes -q and -v together */
-	BARE_REPO = 128,        /* with WANT_REPO: outside, the git work tree or the current directory stands for one */
+	BARE_REPO = 64,         /* with WANT_REPO: outside, the git work tree or the current directory stands for one */
 };
 
 struct session {
@@ -56,6 +55,7 @@ struct cmd {
 	size_t args_size;
 	const struct opt *opts;         /* ends with OPT_END; NULL: none */
 	const struct pos *pos;          /* ends with POS_END; NULL: none */
+	const char *(*check)(const char *value);        /* what is wrong with the first positional, NULL when nothing is */
 	const char *summary;            /* one line for lists */
 	const char *help;               /* paragraph for -h */
 	const struct cmd *const *subs;  /* NULL-terminated; then run may be NULL */

@@ -12,12 +12,6 @@ struct commit_args {
 	bool force, with_deps, recursive, no_relink;
 };
 
-/* DVC asks on a terminal only; elsewhere the answer is no. */
-static bool confirm(const char *question)
-{
-	return ui_is_tty() && ui_confirm(question);
-}
-
 static int save_deps(struct project *p, struct stage *s, struct err *e)
 {
 	return record_deps(p, s, false, e);
@@ -45,7 +39,7 @@ static int commit_run(struct session *s, void *args, struct err *e)
 	struct commit_args *a = args;
 	struct commit_opts o = {
 		.force = a->force, .recursive = a->recursive, .with_deps = a->with_deps, .no_relink = a->no_relink,
-		.confirm = confirm, .save_deps = save_deps, .saved = saved,
+		.confirm = ui_confirm_tty, .save_deps = save_deps, .saved = saved,
 	};
 	size_t n = a->targets.n ? a->targets.n : 1;
 

@@ -8,7 +8,7 @@ static void add_options(struct str *s, const struct opt *o)
 {
 	str_adds(s, "-h --help -q --quiet -v --verbose");
 	for (; o && o->kind != OPT_K_END; o++) {
-		if (!o->help)
+		if (!o->help || o->kind >= OPT_K_HELP)
 			continue;
 		if (o->c)
 			str_addf(s, " -%c", o->c);
@@ -119,7 +119,7 @@ static void add_zsh_text(struct str *s, const char *text)
 
 static void zsh_option(struct str *s, const char *dash, const char *name, const struct opt *o)
 {
-	bool value = o->kind != OPT_K_FLAG && o->kind != OPT_K_UNFLAG && o->kind != OPT_K_COUNT && o->kind != OPT_K_OPTSTR;
+	bool value = opts_takes_value(o) && o->kind != OPT_K_OPTSTR;
 
 	str_addf(s, " \\\n\t\t'%s%s[", dash, name);
 	add_zsh_text(s, o->help);
@@ -142,12 +142,14 @@ static void zsh_options(struct str *s, const struct opt *o)
 	for (; o && o->kind != OPT_K_END; o++) {
 		char c[2] = { o->c, 0 };
 
-		if (!o->help)
+		if (!o->help || o->kind >= OPT_K_HELP)
 			continue;
 		if (o->c)
 			zsh_option(s, "-", c, o);
 		if (o->name)
 			zsh_option(s, "--", o->name, o);
+		if (o->name2)
+			zsh_option(s, "--", o->name2, o);
 	}
 }
 
@@ -224,7 +226,7 @@ static int completion_run(struct session *s, void *args, struct err *e)
 }
 
 static const struct opt completion_opts[] = {
-	OPT_FLAG(0, "list-commands", completion_args, list, NULL),
+	OPT_OWN_FLAG(0, "list-commands", completion_args, list, NULL),
 	OPT_CHOICE('s', "shell", "bash,zsh", completion_args, shell, "Shell syntax for completions."),
 	OPT_END
 };

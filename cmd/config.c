@@ -34,24 +34,29 @@ static void lower(char *s)
 		*s = (char)tolower((unsigned char)*s);
 }
 
-static int name_parse(struct option_name *n, const char *text, struct err *e)
+static const char *name_check(const char *text)
 {
 	autostrvec struct strvec parts = STRVEC_INIT;
-	size_t at = 0;
 
 	strvec_split(&parts, text, '.');
-	if (parts.n == 3 && (!strcmp(parts.v[0], "remote") || !strcmp(parts.v[0], "db")))
-		at = 1;
-	else if (parts.n != 2)
-		return err_set(e, ERR_USAGE, "argument name: name argument should look like remote.name.option or "
-			       "db.name.option or section.option");
+	if (parts.n == 2 || (parts.n == 3 && (!strcmp(parts.v[0], "remote") || !strcmp(parts.v[0], "db"))))
+		return NULL;
+	return "name argument should look like remote.name.option or db.name.option or section.option";
+}
+
+static void name_parse(struct option_name *n, const char *text)
+{
+	autostrvec struct strvec parts = STRVEC_INIT;
+	size_t at;
+
+	strvec_split(&parts, text, '.');
+	at = parts.n == 3;
 	n->kind = at ? xstrdup(parts.v[0]) : NULL;
 	n->plain = xstrdup(parts.v[at]);
 	n->option = xstrdup(parts.v[at + 1]);
 	lower(n->plain);
 	lower(n->option);
 	n->section = at ? xasprintf("%s \"%s\"", n->kind, n->plain) : xstrdup(n->plain);
-	return 0;
 }
 
 /* --- reading ------------------------------------------------------------------------------------------------------- */
@@ -73,6 +78,8 @@ static int check_exists(const struct config *c, enum config_level l, const struc
 
 	if (!section_exists(c, l, n))
 		return level_error(e, "%s '%s' doesn't exist", kind, n->plain);
+	if (!*n->option)
+		return err_set(e, ERR_FAIL, "unexpected error - ''");
 	if (!config_value_at(c, l, n->section, n->option, &is_list))
 		return level_error(e, "option '%s' doesn't exist in %s '%s'", n->option, kind, n->plain);
 	return 0;
@@ -92,16 +99,21 @@ static char *origin(const struct config *c, enum config_level l, const char *roo
 	return xasprintf("%s\t", config_file(c, l));
 }
 
-/* "config remote.name" asks for a whole remote and gets Python's picture of it. */
+/* "remote.name" without an option means the whole remote. NULL: there is none. */
 static char *whole_section(const struct config *c, enum config_level l, const struct option_name *n)
 {
 	autofree char *section = xasprintf("%s \"%s\"", n->plain, n->option);
+
+	return !n->kind && config_has_section_at(c, l, section) ? take(section) : NULL;
+}
+
+/* Python's picture of it. */
+static char *section_text(const struct config *c, enum config_level l, const char *section)
+{
 	autostrvec struct strvec options = STRVEC_INIT;
 	autonode struct node *map = node_map();
 	autostr struct str s = STR_INIT;
 
-	if (n->kind || !config_has_section_at(c, l, section))
-		return NULL;
 	config_options(c, l, section, &options);
 	for (size_t i = 0; i < options.n; i++) {
 		autofree char *v = level_value(c, l, section, options.v[i]);
@@ -119,30 +131,38 @@ static int get_option(const struct config *c, const char *root, const struct con
 
 	for (int l = CONFIG_LEVELS; l-- > 0;) {
 		enum config_level at = (enum config_level)l;
-		autofree char *value = NULL, *from = NULL;
+		autofree char *value = NULL, *from = NULL, *whole = NULL;
 
 		if (given ? at != level_of(&a->level) : !config_file(c, at))
 			continue;
 		value = level_value(c, at, n->section, n->option);
-		if (!value)
-			value = whole_section(c, at, n);
+		if (!value && (whole = whole_section(c, at, n)))
+			value = section_text(c, at, whole);
 		if (value) {
 			from = origin(c, at, root, a->show_origin);
 			ui_out("%s%s\n", from, value);
 			return 0;
 		}
-		if (given)
+		if (given || (!*n->option && section_exists(c, at, n)))
 			return check_exists(c, at, n, e);
 	}
 	return 0;
 }
 
+static int section_rank(const char *section)
+{
+	return str_starts(section, "remote \"") ? 0 : str_starts(section, "machine \"") ? 1 :
+		str_starts(section, "db \"") ? 2 : 3;
+}
+
 static void list_section(const struct config *c, enum config_level l, const char *section, const char *from)
 {
 	autostrvec struct strvec options = STRVEC_INIT;
-	autofree char *shown = NULL;
-	const char *q = strchr(section, '"');
+	autofree char *shown = NULL, *stray = config_has_section_at(c, l, section) ? NULL : level_value(c, l, "", section);
+	const char *q = section_rank(section) < 3 ? strchr(section, '"') : NULL;
 
+	if (stray)      /* an option before the first section */
+		ui_out("%s%s=%s\n", from, section, stray);
 	config_options(c, l, section, &options);
 	shown = q ? xasprintf("%.*s.%.*s", (int)strcspn(section, " "), section, (int)strlen(q) - 2, q + 1) : xstrdup(section);
 	for (size_t i = 0; i < options.n; i++) {
@@ -151,12 +171,6 @@ static void list_section(const struct config *c, enum config_level l, const char
 		if (v)
 			ui_out("%s%s.%s=%s\n", from, shown, options.v[i], v);
 	}
-}
-
-static int section_rank(const char *section)
-{
-	return str_starts(section, "remote \"") ? 0 : str_starts(section, "machine \"") ? 1 :
-		str_starts(section, "db \"") ? 2 : 3;
 }
 
 static void list_own(const struct config *c, enum config_level l, const char *root, bool show)
@@ -201,12 +215,18 @@ static int list_all(const struct config *c, const char *root, const struct confi
 static int set_option(struct config *c, const struct config_args *a, const struct option_name *n, struct err *e)
 {
 	enum config_level l = level_of(&a->level);
+	autofree char *whole = NULL;
 
 	if (level_need(c, &a->level, e) || config_lock(c, l, e))
 		return -1;
+	whole = whole_section(c, l, n);
 	if (a->unset) {
-		if (check_exists(c, l, n, e) || config_unset(c, l, n->section, n->option, e))
+		if (!whole && check_exists(c, l, n, e))
 			return -1;
+		if (config_unset(c, l, whole ? whole : n->section, whole ? NULL : n->option, e))
+			return -1;
+	} else if (!*n->section) {
+		return level_error(e, "extra keys not allowed @ data['']");
 	} else if (config_set(c, l, n->section, n->option, a->value, e)) {
 		return -1;
 	}
@@ -272,10 +292,8 @@ static int config_run(struct session *s, void *args, struct err *e)
 	int rc;
 
 	(void)s;
-	if (a->name && name_parse(&n, a->name, e)) {
-		name_release(&n);
-		return -1;
-	}
+	if (a->name)
+		name_parse(&n, a->name);
 	rc = level_open(&c, &root, e);
 	if (rc)
 		;
@@ -294,6 +312,7 @@ static int config_run(struct session *s, void *args, struct err *e)
 
 static const struct opt config_opts[] = {
 	LEVEL_OPTS(config_args),
+	OPT_COMMON,
 	OPT_FLAG('u', "unset", config_args, unset, "Unset option."),
 	OPT_FLAG('l', "list", config_args, list, "List all defined config values."),
 	OPT_FLAG(0, "show-origin", config_args, show_origin, "Show the source file containing each config value."),
@@ -307,5 +326,5 @@ static const struct pos config_pos[] = {
 
 const struct cmd cmd_config = {
 	.name = "config", .run = config_run, .args_size = sizeof(struct config_args), .opts = config_opts,
-	.pos = config_pos, .summary = "Get or set config options.", .help = "Get or set config options.",
+	.pos = config_pos, .check = name_check, .summary = "Get or set config options.", .help = "Get or set config options.",
 };

@@ -43,7 +43,7 @@ static int show(const struct dag_args *a, const struct dag *d, struct err *e)
 	else if (dag_ascii(&out, d, e))
 		return -1;
 	str_addc(&out, '\n');
-	ui_force("%s", str_cstr(&out));
+	ui_out("%s", str_cstr(&out));
 	return 0;
 }
 

@@ -168,6 +168,7 @@ static int run_data_status(struct session *s, void *argp, struct err *e)
 			print_text(n, &st);
 	} else {
 		show_config_error(e);
+		show_outage(e);
 	}
 	data_status_release(&st);
 	return rc;

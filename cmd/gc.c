@@ -31,7 +31,7 @@ static const struct opt gc_options[] = {
 	OPT_INT('j', "jobs", "<number>", gc_args, jobs, "How many requests to have under way at a time."),
 	OPT_STRS('p', "projects", "<paths>", gc_args, projects, "Keep what these projects use as well."),
 	OPT_FLAG(0, "dry", gc_args, dry, "Only say what would go."),
-	OPT_FLAG(0, "json", gc_args, json, "Print what went, with size and last path, as JSON."),
+	OPT_OWN_FLAG(0, "json", gc_args, json, "Print what went, with size and last path, as JSON."),
 	OPT_END
 };
 
@@ -91,28 +91,9 @@ static void warn(const struct gc_args *a)
 	ui_warn("%s", s.buf);
 }
 
-/* DVC takes the answer from stdin whatever it is connected to. */
-static bool ask(const char *question)
-{
-	char line[64];
-
-	for (;;) {
-		ui_force("%s [y/n]: ", question);
-		fflush(stdout);
-		if (!fgets(line, sizeof(line), stdin))
-			return false;
-		line[strcspn(line, "\r\n")] = '\0';
-		if (!strcasecmp(line, "y") || !strcasecmp(line, "yes"))
-			return true;
-		if (!strcasecmp(line, "n") || !strcasecmp(line, "no"))
-			return false;
-		ui_info("Your response must be one of: ['yes', 'no', 'y', 'n']. Please try again.");
-	}
-}
-
 static bool confirm(const char *question, void *data UNUSED)
 {
-	return ui_confirm(question);
+	return ui_confirm_tty(question);
 }
 
 static struct node *object_node(const struct gc_object *g)
@@ -194,7 +175,7 @@ static int run_gc(struct session *s, void *argp, struct err *e)
 	if (a->rev && !a->num)
 		a->num = 1;
 	warn(a);
-	if (!a->force && !ask("Are you sure you want to proceed?"))
+	if (!a->force && !ui_confirm("Are you sure you want to proceed?"))
 		return 1;
 	o = (struct gc_opts){
 		.all_branches = a->all_branches, .all_tags = a->all_tags, .all_commits = a->all_commits,

@@ -44,23 +44,17 @@ static int get_run(struct session *s, void *args, struct err *e)
 }
 
 static const struct opt get_options[] = {
-	OPT_STR('o', "out", "<path>", get_args, out, "Destination path to download files to."),
-	OPT_STR(0, "rev", "<commit>", get_args, rev, "Git revision (e.g. SHA, branch, tag)."),
+	OPT_OPTSTR('o', "out", "<path>", get_args, out, "Destination path to download files to."),
+	OPT_OPTSTR(0, "rev", "<commit>", get_args, rev, "Git revision (e.g. SHA, branch, tag)."),
 	OPT_FLAG(0, "show-url", get_args, show_url,
 		 "Print the storage location (URL) the target data would be downloaded from, and exit."),
 	OPT_INT('j', "jobs", "<number>", get_args, jobs, "Number of jobs to run simultaneously."),
 	OPT_FLAG('f', "force", get_args, force, "Override local file or folder if exists."),
-	OPT_STR(0, "config", "CONFIG", get_args, config,
-		"Path to a config file that will be merged with the config in the target repository."),
-	OPT_STR(0, "remote", "REMOTE", get_args, remote, "Remote name to set as a default in the target repository."),
-	OPT_STRS(0, "remote-config", "REMOTE_CONFIG", get_args, remote_config,
-		 "Remote config options to merge with a remote's config in the target repository."),
+	EREPO_OPTIONS(get_args),
 	OPT_END
 };
 static const struct pos get_pos[] = {
-	{ "url", '1', offsetof(struct get_args, url), "Location of DVC or Git repository to download from." },
-	{ "path", '1', offsetof(struct get_args, path), "Path to a file or directory within the repository." },
-	POS_END
+	EREPO_POSITIONALS(get_args)
 };
 
 const struct cmd cmd_get = {

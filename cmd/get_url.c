@@ -28,7 +28,7 @@ static int get_url_run(struct session *s, void *args, struct err *e)
 static const struct opt get_url_options[] = {
 	OPT_INT('j', "jobs", "<number>", get_url_args, jobs, "Number of jobs to run simultaneously."),
 	OPT_FLAG('f', "force", get_url_args, force, "Override local file or folder if exists."),
-	OPT_STRS(0, "fs-config", "<name>=<value>", get_url_args, fs_config, "Config options for the target url."),
+	OPT_PAIRS(0, "fs-config", "<name>=<value>", get_url_args, fs_config, "Config options for the target url."),
 	OPT_END
 };
 static const struct pos get_url_pos[] = {

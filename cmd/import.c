@@ -50,36 +50,34 @@ static int import_run(struct session *s, void *args, struct err *e)
 	map_release(&checked, NULL);
 	if (rc)
 		return -1;
-	if (a->remote && a->remote_config.n && a->config)
-		return err_set(e, ERR_FAIL, "unexpected error - Can't specify config path together with both remote and "
-			       "remote_config");
+	if (a->remote && a->remote_config.n && a->config) {
+		err_set(e, ERR_FAIL, "unexpected error - Can't specify config path together with both remote and remote_config");
+		e->exit_status = 255;
+		return -1;
+	}
 	repo = repo_of(a);
 	o.repo = repo;
 	if (!import_url(s->project, a->path, &o, e))
 		return 0;
+	if (e->msg && strstr(e->msg, "Failed to clone"))
+		return fail_with(e, "failed to import '%s'", a->path);
 	return fail_with(e, "failed to import '%s' from '%s'.", a->path, a->url);
 }
 
 static const struct opt import_options[] = {
-	OPT_STR('o', "out", "<path>", import_args, out, "Destination path to download files to."),
+	OPT_OPTSTR('o', "out", "<path>", import_args, out, "Destination path to download files to."),
 	OPT_FLAG('f', "force", import_args, force, "Override destination file or folder if exists."),
-	OPT_STR(0, "rev", "<commit>", import_args, rev, "Git revision (e.g. SHA, branch, tag)."),
+	OPT_OPTSTR(0, "rev", "<commit>", import_args, rev, "Git revision (e.g. SHA, branch, tag)."),
 	OPT_FLAG_X(0, "no-exec", import_args, no_exec, "exec",
 		   "Only create .dvc file without actually importing target data."),
 	OPT_FLAG_X(0, "no-download", import_args, no_download, "exec",
 		   "Create .dvc file including target data hash value(s) but do not actually download the file(s)."),
 	OPT_INT('j', "jobs", "<number>", import_args, jobs, "Number of jobs to run simultaneously."),
-	OPT_STR(0, "config", "CONFIG", import_args, config,
-		"Path to a config file that will be merged with the config in the target repository."),
-	OPT_STR(0, "remote", "REMOTE", import_args, remote, "Remote name to set as a default in the target repository."),
-	OPT_STRS(0, "remote-config", "REMOTE_CONFIG", import_args, remote_config,
-		 "Remote config options to merge with a remote's config in the target repository."),
+	EREPO_OPTIONS(import_args),
 	OPT_END
 };
 static const struct pos import_pos[] = {
-	{ "url", '1', offsetof(struct import_args, url), "Location of DVC or Git repository to download from." },
-	{ "path", '1', offsetof(struct import_args, path), "Path to a file or directory within the repository." },
-	POS_END
+	EREPO_POSITIONALS(import_args)
 };
 
 const struct cmd cmd_import = {

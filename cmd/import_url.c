@@ -38,7 +38,7 @@ static const struct opt import_url_options[] = {
 	OPT_INT('j', "jobs", "<number>", import_url_args, jobs, "Number of jobs to run simultaneously."),
 	OPT_FLAG('f', "force", import_url_args, force, "Override local file or folder if exists."),
 	OPT_FLAG(0, "version-aware", import_url_args, version_aware, "Import using cloud versioning."),
-	OPT_STRS(0, "fs-config", "<name>=<value>", import_url_args, fs_config, "Config options for the target url."),
+	OPT_PAIRS(0, "fs-config", "<name>=<value>", import_url_args, fs_config, "Config options for the target url."),
 	OPT_END
 };
 static const struct pos import_url_pos[] = {

@@ -152,7 +152,9 @@ static int install_tool(const struct session *s, struct err *e)
 	if (read_tool_config(path, &doc, e))
 		return -1;
 	repos = node_get(doc, "repos");
-	if (!node_is(repos, NODE_SEQ)) {
+	if (repos && !node_is(repos, NODE_SEQ))
+		return err_set(e, ERR_FAIL, "unexpected error - 'repos' in '%s' is not a list", path);
+	if (!repos) {
 		node_set(doc, "repos", node_seq());
 		repos = node_get(doc, "repos");
 	}

@@ -22,6 +22,10 @@ int level_open(struct config **out, char **root, struct err *e)
 	autoerr struct err none = ERR_INIT;
 	autofree char *found = repo_find_root(".", &none), *dvc = NULL;
 
+	if (!found && none.code != ERR_NOREPO) {
+		err_move(e, &none);
+		return -1;
+	}
 	if (found)
 		dvc = path_join(found, ".dvc");
 	if (config_open(out, dvc, e))
@@ -36,10 +40,9 @@ int level_error(struct err *e, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
+	text = xvasprintf(fmt, ap);
 	va_end(ap);
-	return err_set(e, ERR_CONFIG, "configuration error - config file error: %s", text ? text : "");
+	return err_set(e, ERR_CONFIG, "configuration error - config file error: %s", text);
 }
 
 int level_need(const struct config *c, const struct level_args *a, struct err *e)

@@ -1,5 +1,7 @@
 /* list, du - what a repository holds, tracked or not. */
 #include "cmd/cmd.h"
+#include "cmd/rows.h"
+#include "cmd/pairs.h"
 #include "cmd/show.h"
 #include "core/base/fs.h"
 #include "core/base/node.h"
@@ -15,13 +17,11 @@ struct list_args {
 static const struct opt list_options[] = {
 	OPT_FLAG('R', "recursive", list_args, recursive, "List files in all directories below."),
 	OPT_FLAG('T', "tree", list_args, tree, "Draw a tree."),
-	OPT_STR('L', "level", "depth", list_args, level, "How deep to go."),
+	OPT_ROW('L', "level", OPT_K_NUMBER, "depth", list_args, level, "How deep to go.", NULL, NULL),
 	OPT_FLAG(0, "dvc-only", list_args, dvc_only, "Only what DVC tracks."),
 	OPT_FLAG(0, "json", list_args, json, "Print JSON."),
-	OPT_STR(0, "rev", "<commit>", list_args, rev, "Revision to list."),
-	OPT_STR(0, "config", "config", list_args, config, "Settings to add to the repository's."),
-	OPT_STR(0, "remote", "remote", list_args, remote, "The repository's remote to use."),
-	OPT_STRS(0, "remote-config", "<name>=<value>", list_args, remote_config, "Settings of that remote."),
+	OPT_OPTSTR(0, "rev", "<commit>", list_args, rev, "Revision to list."),
+	EREPO_OPTIONS(list_args),
 	OPT_FLAG(0, "size", list_args, size, "Show sizes."),
 	OPT_FLAG(0, "show-hash", list_args, show_hash, "Show hashes."),
 	OPT_END
@@ -32,69 +32,9 @@ static const struct pos list_pos[] = {
 	POS_END
 };
 
-/* One line of output: columns are padded once all are known. */
-struct row { char *size, *hash, *name; };
-struct rows { struct row *v; size_t n, cap; };
-
-static void rows_release(struct rows *r)
-{
-	for (size_t i = 0; i < r->n; i++) {
-		free(r->v[i].size);
-		free(r->v[i].hash);
-		free(r->v[i].name);
-	}
-	free(r->v);
-}
-
 static void add_row(struct rows *r, const struct ls_entry *t, char *name)
 {
-	autostr struct str size = STR_INIT;
-
-	if (t->size >= 0 && !(t->size == 0 && t->is_dir))
-		show_size(&size, (double)t->size);
-	GROW(r->v, r->n, r->cap);
-	r->v[r->n++] = (struct row){ str_take(&size), xstrdup(t->hash ? t->hash : "-"), name };
-}
-
-static size_t columns(const char *s)
-{
-	size_t n = 0;
-
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
-	return n;
-}
-
-static void pad(struct str *s, size_t have, size_t want)
-{
-	if (want > have)
-		str_addn(s, ' ', want - have);
-}
-
-static void print_rows(const struct rows *r, bool size, bool hash)
-{
-	size_t ws = 0, wh = 0;
-
-	for (size_t i = 0; i < r->n; i++) {
-		size_t s = columns(r->v[i].size), h = strlen(r->v[i].hash);
-
-		ws = s > ws ? s : ws;
-		wh = h > wh ? h : wh;
-	}
-	for (size_t i = 0; i < r->n; i++) {
-		autostr struct str line = STR_INIT;
-
-		if (size) {
-			pad(&line, columns(r->v[i].size), ws);
-			str_addf(&line, "%s  ", r->v[i].size);
-		}
-		if (hash) {
-			str_adds(&line, r->v[i].hash);
-			pad(&line, strlen(r->v[i].hash), wh);
-			str_adds(&line, "  ");
-		}
-		ui_info("%s%s", str_cstr(&line), r->v[i].name);
-	}
+	rows_add(r, t->size, t->is_dir, t->hash, name);
 }
 
 /* ---- flat ---- */
@@ -176,27 +116,28 @@ static void print_flat(const struct founds *f, const struct list_args *a)
 	}
 	for (size_t i = 0; i < f->n; i++)
 		add_row(&rows, &f->v[i].t, xstrdup(f->v[i].path));
-	print_rows(&rows, a->size, a->show_hash);
+	rows_print(&rows, a->size, a->show_hash, false);
 	rows_release(&rows);
 }
 
 static int list_flat(struct listing *l, const struct list_args *a, int64_t level, struct err *e)
 {
-	autofree char *rel = listing_path(l, a->path && *a->path ? a->path : "");
+	autofree char *rel = listing_path(l);
 	bool whole = !a->path || !*a->path;
 	struct founds f = { 0 };
 	struct ls_entry t = { 0 };
 	int rc = 0;
 
-	/* Without a path it is the root that is listed, whatever directory the user is in. */
-	if (whole)
-		*rel = '\0';
 	if (listing_info(l, rel, &t, e))
 		return -1;
 	if (!t.is_dir || (a->recursive && !level)) {
 		const char *name = whole ? "." : path_base(a->path);
 
 		keep(&f, xstrdup(*name ? name : "."), &t);
+	} else if (a->recursive && a->level && level < 0) {
+		ls_entry_release(&t);
+		rc = err_set(e, ERR_FAIL, "maxdepth must be at least 1");
+		show_unexpected(e);
 	} else {
 		ls_entry_release(&t);
 		rc = collect(l, a, rel, whole ? listing_cwd(l) : rel, a->recursive && level > 0 ? level : 0, &f, e);
@@ -218,7 +159,7 @@ static int grow_tree(struct listing *l, const struct list_args *a, const char *r
 	struct ls_entries kids = { 0 };
 	int rc = proc_check(e);
 
-	if (!depth || rc)
+	if (depth <= 0 || rc)
 		return rc;
 	rc = listing_dir(l, rel, flags, &kids, e);
 	for (size_t i = 0; !rc && i < kids.n; i++) {
@@ -237,20 +178,18 @@ static int grow_tree(struct listing *l, const struct list_args *a, const char *r
 
 static int list_tree(struct listing *l, const struct list_args *a, int64_t level, struct err *e)
 {
-	autofree char *rel = listing_path(l, a->path && *a->path ? a->path : "");
+	autofree char *rel = listing_path(l);
 	struct rows rows = { 0 };
 	struct ls_entry t = { 0 };
 	int rc = 0;
 
-	if (!a->path || !*a->path)
-		*rel = '\0';
 	if (listing_info(l, rel, &t, e))
 		return -1;
 	add_row(&rows, &t, xstrdup(a->path && *a->path ? a->path : "."));
 	if (t.is_dir)
-		rc = grow_tree(l, a, rel, "", level < 0 ? INT64_MAX : level, &rows, e);
+		rc = grow_tree(l, a, rel, "", a->level ? level : INT64_MAX, &rows, e);
 	if (!rc)
-		print_rows(&rows, a->size, a->show_hash);
+		rows_print(&rows, a->size, a->show_hash, true);
 	ls_entry_release(&t);
 	rows_release(&rows);
 	return rc;
@@ -271,14 +210,14 @@ static int run_list(struct session *s UNUSED, void *argp, struct err *e)
 	int64_t level = -1;
 	int rc;
 
-	if (a->level && !str_to_i64(a->level, &level))
-		return err_set(e, ERR_USAGE, "argument -L/--level: invalid int value: '%s'", a->level);
+	if (a->level)
+		opts_int(a->level, &level);
 	if (a->tree && a->json) {
 		err_set(e, ERR_FAIL, "Cannot use --tree and --json options together.");
 		e->exit_status = 255;
 		return -1;
 	}
-	rc = listing_open(&l, a->url, &o, e);
+	rc = listing_open(&l, a->url, a->path, &o, e);
 	if (!rc)
 		rc = a->tree ? list_tree(l, a, level, e) : list_flat(l, a, level, e);
 	if (rc && !is_own_report(e)) {
@@ -302,11 +241,9 @@ const struct cmd cmd_list = {
 /* ---- du ---- */
 
 static const struct opt du_options[] = {
-	OPT_STR(0, "rev", "<commit>", list_args, rev, "Revision to look at."),
+	OPT_OPTSTR(0, "rev", "<commit>", list_args, rev, "Revision to look at."),
 	OPT_FLAG('s', "summarize", list_args, summarize, "Show only the total."),
-	OPT_STR(0, "config", "config", list_args, config, "Settings to add to the repository's."),
-	OPT_STR(0, "remote", "remote", list_args, remote, "The repository's remote to use."),
-	OPT_STRS(0, "remote-config", "<name>=<value>", list_args, remote_config, "Settings of that remote."),
+	EREPO_OPTIONS(list_args),
 	OPT_END
 };
 
@@ -316,9 +253,9 @@ static void print_size(int64_t n, const char *path, size_t width)
 
 	show_size(&s, (double)n);
 	if (*path)
-		ui_info("%-*s  %s", (int)width, s.buf, path);
+		ui_force("%-*s  %s\n", (int)width, s.buf, path);
 	else
-		ui_info("%s", s.buf);
+		ui_force("%s\n", s.buf);
 }
 
 static size_t size_width(int64_t n)
@@ -370,11 +307,9 @@ static int run_du(struct session *s UNUSED, void *argp, struct err *e)
 	int64_t n;
 	int rc = -1;
 
-	if (listing_open(&l, a->url, &o, e))
+	if (listing_open(&l, a->url, a->path, &o, e))
 		return -1;
-	rel = listing_path(l, a->path && *a->path ? a->path : "");
-	if (!a->path || !*a->path)
-		*rel = '\0';
+	rel = listing_path(l);
 	if (listing_info(l, rel, &t, e)) {
 		if (e->code == ERR_NOTFOUND)
 			show_unexpected(e);

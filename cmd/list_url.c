@@ -1,12 +1,15 @@
 /* list-url - what a directory at a path or a URL holds. */
 #include "cmd/cmd.h"
 #include "cmd/pairs.h"
+#include "cmd/rows.h"
 #include "cmd/show.h"
 
 #include "core/base/fs.h"
 #include "core/base/map.h"
 #include "core/cache/ingest.h"
+#include "core/data/remote.h"
 #include "core/data/source.h"
+#include "core/repo/config.h"
 #include "core/repo/repo.h"
 
 #include <dirent.h>
@@ -16,12 +19,13 @@
 struct list_url_args {
 	const char *url;
 	bool recursive, tree, size;
-	int64_t level;
+	const char *level;
+	int64_t most;           /* levels; -1: all */
 	struct strvec fs_config;
 };
 
 /* Relative names; a directory ends in '/'. Sorted before it is shown. */
-struct entry { char *rel; uint64_t size; bool is_dir; };
+struct entry { char *rel; int64_t size; bool is_dir; };
 struct entries { struct entry *v; size_t n, cap; };
 
 static void entries_release(struct entries *l)
@@ -31,7 +35,7 @@ static void entries_release(struct entries *l)
 	free(l->v);
 }
 
-static void push(struct entries *l, char *rel, uint64_t size, bool is_dir)
+static void push(struct entries *l, char *rel, int64_t size, bool is_dir)
 {
 	GROW(l->v, l->n, l->cap);
 	l->v[l->n++] = (struct entry){ rel, size, is_dir };
@@ -47,24 +51,26 @@ static int add_local(struct entries *l, const char *abs, const char *rel, struct
 	autofree char *dir = *rel ? path_join(abs, rel) : xstrdup(abs);
 	DIR *d = opendir(dir);
 	struct dirent *de;
-	int rc = 0;
+	int rc = 0, more = 0;
 
 	if (!d)
 		return err_sys(e, "cannot read '%s'", dir);
-	while (!rc && (de = readdir(d))) {
-		struct stat st;
+	while (!rc && (more = fs_next_entry(d, &de, dir, e)) > 0) {
+		struct stat st, own;
 		char *name;
+		bool is_dir;
 
-		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, "..") || fstatat(dirfd(d), de->d_name, &st, 0))
-			continue;
+		if (fstatat(dirfd(d), de->d_name, &st, 0))
+			memset(&st, 0, sizeof(st));     /* a link that leads nowhere is an entry too */
 		name = *rel ? path_join(rel, de->d_name) : xstrdup(de->d_name);
-		push(l, name, S_ISDIR(st.st_mode) ? 0 : (uint64_t)st.st_size, S_ISDIR(st.st_mode));
-		/* a link to a directory is an entry: what it leads to may be the directory itself */
-		if (S_ISDIR(st.st_mode) && !fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode))
+		/* a link to a directory is no directory: what it leads to may be the one it lies in */
+		is_dir = !fstatat(dirfd(d), de->d_name, &own, AT_SYMLINK_NOFOLLOW) && S_ISDIR(own.st_mode);
+		push(l, name, st.st_size, is_dir);
+		if (is_dir)
 			rc = add_local(l, abs, name, e);
 	}
 	closedir(d);
-	return rc;
+	return rc ? rc : more;
 }
 
 /* A server names files only: every directory on the way is an entry too. */
@@ -83,7 +89,7 @@ static void add_remote(struct entries *l, const struct source *s)
 			map_put(&seen, dir, l);
 			push(l, xstrdup(dir), 0, true);
 		}
-		push(l, xstrdup(rel), s->v[i].size, false);
+		push(l, xstrdup(rel), (int64_t)s->v[i].size, false);
 	}
 	map_release(&seen, NULL);
 }
@@ -97,22 +103,9 @@ static int64_t depth_of(const char *rel)
 	return n;
 }
 
-static void show_entry(const struct list_url_args *a, const struct entry *t, const char *name)
+static void show_flat(const struct list_url_args *a, const struct entries *l, struct rows *rows)
 {
-	autostr struct str size = STR_INIT;
-
-	if (!a->size) {
-		ui_info("%s", name);
-		return;
-	}
-	if (!t->is_dir)
-		show_size(&size, (double)t->size);
-	ui_info("%*s  %s", 6, str_cstr(&size), name);
-}
-
-static void show_flat(const struct list_url_args *a, const struct entries *l)
-{
-	int64_t most = a->recursive ? a->level : 1;
+	int64_t most = !a->recursive ? 1 : a->most > 0 ? a->most : 0;
 
 	for (size_t i = 0; i < l->n; i++) {
 		const struct entry *t = &l->v[i];
@@ -122,46 +115,95 @@ static void show_flat(const struct list_url_args *a, const struct entries *l)
 			continue;
 		if (a->recursive && t->is_dir && (!most || depth < most))
 			continue;
-		show_entry(a, t, t->rel);
+		rows_add(rows, t->size, t->is_dir, NULL, xstrdup(t->rel));
 	}
 }
 
-/* Entries of one directory stand together once sorted by whole path with '/' first. */
-static void show_tree(const struct list_url_args *a, const struct entries *l, const char *dir, const char *lead,
-		      int64_t depth)
+static const char *after(const char *rel, const char *dir)
 {
-	size_t n = strlen(dir), last = 0;
-	bool any = false;
+	size_t n = strlen(dir);
 
-	if (a->level && depth > a->level)
-		return;
-	for (size_t i = 0; i < l->n; i++)
-		if (!strncmp(l->v[i].rel, dir, n) && !strchr(l->v[i].rel + n, '/')) {
-			last = i;
-			any = true;
-		}
-	for (size_t i = 0; any && i <= last; i++) {
-		const struct entry *t = &l->v[i];
-		autofree char *line = NULL, *below = NULL, *in = NULL;
+	return strncmp(rel, dir, n) ? NULL : rel + n;
+}
 
-		if (strncmp(t->rel, dir, n) || strchr(t->rel + n, '/'))
-			continue;
-		line = xasprintf("%s%s%s", lead, i == last ? "└── " : "├── ", t->rel + n);
-		show_entry(a, t, line);
-		if (!t->is_dir)
-			continue;
-		below = xasprintf("%s/", t->rel);
-		in = xasprintf("%s%s", lead, i == last ? "    " : "│   ");
-		show_tree(a, l, below, in, depth + 1);
+/* The next entry of the directory itself; what lies deeper is stepped over in one search: '0' is the byte after '/'. */
+static size_t next_child(const struct entries *l, size_t i, const char *dir)
+{
+	for (;;) {
+		const char *in = i < l->n ? after(l->v[i].rel, dir) : NULL, *slash = in ? strchr(in, '/') : NULL;
+		autofree char *past = NULL;
+
+		if (!slash)             /* also what is no more of this directory: shorter names among it */
+			return i;
+		past = xasprintf("%.*s0", (int)(slash - l->v[i].rel), l->v[i].rel);
+		i = SORTED_FROM(l->v, i, l->n, rel, past);
 	}
+}
+
+static void show_tree(const struct list_url_args *a, const struct entries *l, const char *dir, const char *lead,
+		      int64_t depth, struct rows *rows)
+{
+	size_t n = strlen(dir), i = next_child(l, SORTED_FROM(l->v, 0, l->n, rel, dir), dir);
+
+	if (a->level && depth > a->most)
+		return;
+	while (i < l->n && !strncmp(l->v[i].rel, dir, n)) {
+		const struct entry *t = &l->v[i];
+		size_t next = next_child(l, i + 1, dir);
+		bool last = next >= l->n || strncmp(l->v[next].rel, dir, n) != 0;
+
+		rows_add(rows, t->size, t->is_dir, NULL, xasprintf("%s%s%s", lead, last ? "└── " : "├── ", t->rel + n));
+		if (t->is_dir) {
+			autofree char *below = xasprintf("%s/", t->rel);
+			autofree char *in = xasprintf("%s%s", lead, last ? "    " : "│   ");
+
+			show_tree(a, l, below, in, depth + 1, rows);
+		}
+		i = next;
+	}
+}
+
+/* As the service's own tools name it: buckets have no scheme. */
+static char *bare(const struct source *s)
+{
+	bool named = s->remote && str_starts(s->url, "remote://");
+	autofree char *url = named ? path_join(s->remote->url, s->key) : xstrdup(s->url);
+
+	return xstrdup(url + (str_starts(url, "s3://") || str_starts(url, "gs://") ? 5 : 0));
 }
 
 static int missing(const struct source *s, const char *url, struct err *e)
 {
+	autofree char *shown = NULL;
+
 	if (s->abs)
 		return err_set(e, ERR_NOTFOUND, "The path '%s' does not exist: [Errno 2] No such file or directory: '%s'",
 			       url, s->abs);
-	return err_set(e, ERR_NOTFOUND, "The path '%s' does not exist", url);
+	shown = bare(s);
+	return err_set(e, ERR_NOTFOUND, "The path '%s' does not exist: %s", url, s->why ? s->why : shown);
+}
+
+static void show(const struct list_url_args *a, const struct source *src, struct entries *l)
+{
+	struct rows rows = { 0 };
+	struct stat st = { .st_size = 0 };
+
+	if (l->n)
+		qsort(l->v, l->n, sizeof(*l->v), by_name);
+	if (a->tree) {
+		if (!src->abs)
+			st.st_size = src->is_dir ? 0 : (off_t)src->size;
+		else if (stat(src->abs, &st))
+			st.st_size = 0;
+		rows_add(&rows, st.st_size, src->is_dir, NULL, src->abs ? xstrdup(a->url) : bare(src));
+		show_tree(a, l, "", "", 1, &rows);
+	} else if (src->is_dir && a->most) {
+		show_flat(a, l, &rows);
+	} else {
+		rows_add(&rows, -1, src->is_dir, NULL, src->abs ? xstrdup(src->abs) : bare(src));
+	}
+	rows_print(&rows, a->size, false, a->tree);
+	rows_release(&rows);
 }
 
 static int run(struct session *s, void *args, struct err *e)
@@ -170,30 +212,34 @@ static int run(struct session *s, void *args, struct err *e)
 	struct map over = MAP_INIT;
 	struct entries l = { NULL, 0, 0 };
 	struct source *src = NULL;
-	autofree char *abs = strstr(a->url, "://") ? NULL : path_abs(a->url);
-	int rc = pairs_map(&a->fs_config, "--fs-config", &over, e);
+	const struct config *c = s->repo ? s->repo->config : NULL;
+	autofree char *cwd = path_abs("."), *abs = strstr(a->url, "://") ? NULL : path_join(cwd, a->url);
+	int rc;
 
+	a->most = -1;
+	if (a->level && !str_to_i64(a->level, &a->most))
+		return err_set(e, ERR_USAGE, "argument -L/--level: invalid int value: '%s'", a->level);
+	rc = pairs_map(&a->fs_config, "--fs-config", &over, e);
 	if (!rc)
-		rc = source_open(&src, s->repo ? s->repo->config : NULL, a->url, abs, &over, 0, e);
+		rc = config_check_options(c, a->url, &over, e);
+	if (!rc)
+		rc = source_open(&src, c, a->url, abs, &over, 0, e);
 	if (!rc)
 		rc = source_look(src, e);
+	if (!rc && a->recursive && !a->tree && a->level && a->most < 0) {
+		rc = err_set(e, ERR_FAIL, "maxdepth must be at least 1");
+		show_unexpected(e);
+	}
 	if (!rc && !src->present)
 		rc = missing(src, a->url, e);
-	if (!rc && !src->is_dir)
-		ui_info("%s", src->abs ? src->abs : a->url);
-	else if (!rc && src->abs)
+	if (!rc && src->is_dir && src->abs)
 		rc = add_local(&l, src->abs, "", e);
-	else if (!rc)
+	else if (!rc && src->is_dir)
 		add_remote(&l, src);
-	if (!rc && src->is_dir) {
-		qsort(l.v, l.n, sizeof(*l.v), by_name);
-		if (a->tree) {
-			show_entry(a, &(struct entry){ NULL, 0, true }, a->url);
-			show_tree(a, &l, "", "", 1);
-		} else {
-			show_flat(a, &l);
-		}
-	}
+	if (!rc)
+		show(a, src, &l);
+	else
+		show_outage(e);
 	source_close(src);
 	entries_release(&l);
 	map_release(&over, NULL);
@@ -203,9 +249,9 @@ static int run(struct session *s, void *args, struct err *e)
 static const struct opt options[] = {
 	OPT_FLAG('R', "recursive", list_url_args, recursive, "List files in all directories below."),
 	OPT_FLAG('T', "tree", list_url_args, tree, "Draw a tree."),
-	OPT_INT('L', "level", "depth", list_url_args, level, "How deep to go."),
+	OPT_STR('L', "level", "depth", list_url_args, level, "How deep to go."),
 	OPT_FLAG(0, "size", list_url_args, size, "Show sizes."),
-	OPT_STRS(0, "fs-config", "<name>=<value>", list_url_args, fs_config, "Options for the server."),
+	OPT_PAIRS(0, "fs-config", "<name>=<value>", list_url_args, fs_config, "Options for the server."),
 	OPT_END
 };
 static const struct pos positionals[] = {

@@ -9,10 +9,12 @@
 
 #define DVC_COMPATIBLE "3.67.1"
 
-struct global_args { const char *cd; bool wait_for_lock, version; };
+struct global_args { const char *cd; bool wait_for_lock; };
 
 static const struct opt global_opts[] = {
-	OPT_FLAG('V', "version", global_args, version, "Show program's version."),
+	OPT_COMMON,
+	OPT_PLAIN('h', "help", OPT_K_HELP, "Show this help message and exit."),
+	OPT_PLAIN('V', "version", OPT_K_VERSION, "Show program's version."),
 	OPT_STR(0, "cd", "<path>", global_args, cd, "Change to directory before executing."),
 	OPT_FLAG(0, "wait-for-lock", global_args, wait_for_lock,
 		 "Wait for the lock as long as it takes."),
@@ -51,16 +53,25 @@ static int exit_status(const struct session *s, const struct err *e)
 	return st == 255 && !e->exit_status && (s->cmd->needs & FAIL_IS_1) ? 1 : st;
 }
 
-static int finish(struct session *s, int rc, struct err *e)
+static void print_help(const struct parsed *p)
+{
+	autostr struct str help = STR_INIT;
+
+	opts_help(&help, p, ui_columns());
+	ui_out_bytes(help.buf, help.len);
+}
+
+static int finish(struct session *s, const struct parsed *p, int rc, struct err *e)
 {
 	autoerr struct err out = ERR_INIT;
 
 	if (rc < 0) {
 		if (e->code == ERR_NONE)
 			err_set(e, ERR_FAIL, "the command failed without saying why");
-		if (proc_cancelled())
-			err_set(e, ERR_INTR, "interrupted by the user");
+		proc_check(e);
 		ui_err(e);
+		if (e->code == ERR_USAGE)       /* seen only when the command looked at its words */
+			print_help(p);
 		rc = exit_status(s, e);
 	}
 	session_close(s);
@@ -71,38 +82,24 @@ static int finish(struct session *s, int rc, struct err *e)
 	return rc;
 }
 
-static int bad_usage(struct parsed *p, const struct err *e)
+/* What the parser itself ends with: help, version, a bad command line. */
+static int finish_early(const struct parsed *p, const struct err *e)
 {
-	autostr struct str help = STR_INIT;
 	autoerr struct err out = ERR_INIT;
+	int rc = 0;
 
-	ui_err(e);
-	opts_help(&help, p);
-	ui_out_bytes(help.buf, help.len);
-	ui_finish(&out);
-	return 254;
-}
-
-static int show_help(struct parsed *p)
-{
-	autostr struct str help = STR_INIT;
-	autoerr struct err e = ERR_INIT;
-
-	opts_help(&help, p);
-	ui_out_bytes(help.buf, help.len);
-	return ui_finish(&e) ? 255 : 0;
-}
-
-/* "git-data -V" anywhere before the command ends everything, as argparse's version action does. */
-static bool wants_version(int argc, char **argv)
-{
-	for (int i = 1; i < argc && argv[i][0] == '-'; i++) {
-		if (!strcmp(argv[i], "--version") || !strcmp(argv[i], "-V"))
-			return true;
-		if (!strcmp(argv[i], "--cd"))
-			i++;
+	if (e->code != ERR_NONE) {
+		ui_err(e);
+		rc = err_exit_status(e);
 	}
-	return false;
+	if (p->version)
+		ui_force("%s\n", DVC_COMPATIBLE);
+	else if (e->code == ERR_NONE || e->code == ERR_USAGE)
+		print_help(p);
+	if (!ui_finish(&out) || rc)
+		return rc;
+	ui_err(&out);
+	return out.code == ERR_TEMP ? 141 : 255;
 }
 
 int main(int argc, char **argv)
@@ -113,19 +110,15 @@ int main(int argc, char **argv)
 	const struct global_args *g;
 	int rc;
 
-	if (wants_version(argc, argv)) {
-		puts(DVC_COMPATIBLE);
-		return fflush(stdout) ? 255 : 0;
-	}
-	proc_init();
 	ui_init(false, 0);
-	rc = opts_parse(&p, &root_cmd, argc - 1, argv + 1, &e);
+	rc = opts_parse(&p, &root_cmd, argc ? argc - 1 : 0, argv + 1, &e);
 	p.prog = str_ends(s.argv0, "dvc") ? "dvc" : "git data";
-	if (rc || p.help) {
-		rc = rc ? bad_usage(&p, &e) : show_help(&p);
+	if (rc || p.help || p.version) {
+		rc = finish_early(&p, &e);
 		opts_release(&p);
 		return rc;
 	}
+	proc_init();
 	ui_init(p.quiet, p.verbose);
 	g = p.globals;
 	s.cmd = p.cmd;
@@ -138,7 +131,9 @@ int main(int argc, char **argv)
 	}
 	wire_remotes();
 	ui_progress_start();
-	rc = finish(&s, session_run(&s, p.args, &e), &e);
+	rc = finish(&s, &p, session_run(&s, p.args, &e), &e);
 	opts_release(&p);
+	if (rc && e.code == ERR_INTR)
+		proc_die_of_signal();
 	return rc;
 }

@@ -142,6 +142,8 @@ static void tell_errors(const struct node *result, const char *const *only, size
 	for (size_t i = 0; i < all; i++) {
 		const char *rev = only ? only[i] : result->k[i]->text;
 
+		if (i && only && !strcmp(rev, only[0]))
+			continue;
 		if (values_has_error(node_get(result, rev)))
 			str_addf(&revs, "%s%s", count++ ? ", " : "", rev);
 	}

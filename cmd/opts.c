@@ -1,317 +1,483 @@
 #include "cmd/opts.h"
 
 #include "cmd/cmd.h"
+#include "core/base/node.h"
 
 #include <ctype.h>
 
-static const struct opt end_row = OPT_END;
+/* --- rows ---------------------------------------------------------------------------------------------------------- */
 
-static const struct opt *rows(const struct cmd *c)
+static const struct opt help_row = OPT_PLAIN('h', "help", OPT_K_HELP, "show this help message and exit");
+static const struct opt common_rows[] = {
+	{ 'q', "quiet", OPT_K_QUIET, NULL, 0, "Be quiet.", NULL, NULL, "verbosity", NULL, false, false },
+	{ 'v', "verbose", OPT_K_VERBOSE, NULL, 0, "Be verbose.", NULL, NULL, "verbosity", NULL, false, false },
+};
+static const struct opt debug_rows[] = {        /* O5 */
+	OPT_PLAIN(0, "cprofile", OPT_K_IGNORED, NULL), OPT_PLAIN(0, "cprofile-dump", OPT_K_IGNORED_VALUE, NULL),
+	OPT_PLAIN(0, "yappi", OPT_K_IGNORED, NULL), OPT_PLAIN(0, "yappi-separate-threads", OPT_K_IGNORED, NULL),
+	OPT_PLAIN(0, "viztracer", OPT_K_IGNORED, NULL), OPT_PLAIN(0, "viztracer-depth", OPT_K_IGNORED_INT, NULL),
+	OPT_PLAIN(0, "viztracer-async", OPT_K_IGNORED, NULL), OPT_PLAIN(0, "pdb", OPT_K_IGNORED, NULL),
+	OPT_PLAIN(0, "instrument", OPT_K_IGNORED, NULL), OPT_PLAIN(0, "instrument-open", OPT_K_IGNORED, NULL),
+	{ 0, "show-stack", OPT_K_IGNORED, NULL, 0, NULL, NULL, NULL, NULL, "ss", false, false },
+};
+
+static void add_row(struct opt_rows *r, const struct opt *o)
 {
-	return c->opts ? c->opts : &end_row;
+	if (r->n == ARRAY_LEN(r->v))
+		BUG("a command with too many options");
+	r->v[r->n++] = o;
 }
 
-#define FOR_OPTS(o, c) for (const struct opt *o = rows(c); o->kind != OPT_K_END; o++)
-
-static bool takes_value(const struct opt *o)
+static void add_debug(struct opt_rows *r)
 {
-	return o->kind != OPT_K_FLAG && o->kind != OPT_K_UNFLAG && o->kind != OPT_K_COUNT;
+	for (size_t i = 0; i < ARRAY_LEN(debug_rows); i++)
+		add_row(r, &debug_rows[i]);
 }
+
+static void add_common(struct opt_rows *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(common_rows); i++)
+		add_row(r, &common_rows[i]);
+	add_debug(r);
+}
+
+static bool has_kind(const struct opt *o, enum opt_kind kind)
+{
+	for (; o && o->kind != OPT_K_END; o++)
+		if (o->kind == kind)
+			return true;
+	return false;
+}
+
+void opts_rows(struct opt_rows *out, const struct cmd *c)
+{
+	out->n = 0;
+	if (!has_kind(c->opts, OPT_K_HELP))
+		add_row(out, &help_row);
+	if (!has_kind(c->opts, OPT_K_COMMON) && !has_kind(c->opts, OPT_K_VERBOSE))
+		add_common(out);
+	for (const struct opt *o = c->opts; o && o->kind != OPT_K_END; o++) {
+		if (o->kind == OPT_K_COMMON) {
+			add_common(out);
+			continue;
+		}
+		add_row(out, o);
+		if (o->kind == OPT_K_VERBOSE)
+			add_debug(out);
+	}
+}
+
+size_t opts_names(const struct opt *o, char names[3][64])
+{
+	size_t n = 0;
+
+	if (o->c)
+		snprintf(names[n++], 64, "-%c", o->c);
+	if (o->name)
+		snprintf(names[n++], 64, "--%s", o->name);
+	if (o->name2)
+		snprintf(names[n++], 64, "--%s", o->name2);
+	return n;
+}
+
+/* argparse's nargs of an option: 0, '1', '?' or '*'. */
+static char nargs_of(const struct opt *o)
+{
+	switch (o->kind) {
+	case OPT_K_STR:
+	case OPT_K_INT:
+	case OPT_K_LIST:
+	case OPT_K_CHOICE:
+	case OPT_K_NUMBER:
+	case OPT_K_IGNORED_VALUE:
+	case OPT_K_IGNORED_INT: return '1';
+	case OPT_K_OPTSTR: return '?';
+	case OPT_K_STRS:
+	case OPT_K_PAIRS: return '*';
+	default: return 0;
+	}
+}
+
+bool opts_takes_value(const struct opt *o)
+{
+	return nargs_of(o) != 0;
+}
+
+/* --- one level: a command's own words ------------------------------------------------------------------------------ */
+
+enum { STOP = 1 };      /* -h or -V: nothing more is looked at */
+
+struct level {
+	struct parsed *out;
+	const struct cmd *cmd;
+	struct opt_rows rows;
+	int argc;
+	char **argv;
+	char *kinds;                    /* a letter each: A word, O option, - the first "--" */
+	const struct pos *next;         /* positionals not yet assigned */
+	bool sub_seen, seen[96];
+	struct strvec *extra;           /* unrecognized, of all levels */
+};
+struct hit { const struct opt *o; const char *glued; char name[64]; };
 
 /* "-j/--jobs", as argparse names an option in its messages. */
 static char *opt_title(const struct opt *o)
 {
+	char names[3][64];
 	struct str s = STR_INIT;
 
-	if (o->c)
-		str_addf(&s, "-%c", o->c);
-	if (o->name)
-		str_addf(&s, "%s--%s", o->c ? "/" : "", o->name);
-	if (o->name2)
-		str_addf(&s, "/--%s", o->name2);
+	for (size_t i = 0, n = opts_names(o, names); i < n; i++)
+		str_addf(&s, "%s%s", i ? "/" : "", names[i]);
 	return str_take(&s);
 }
 
-struct parse {
-	struct parsed *out;
-	const struct cmd *cmd;
-	int argc;
-	char **argv;
-	int i;
-	char **pos;                     /* positionals met so far; the strings are argv's */
-	size_t npos, pos_cap;
-	struct strvec extra;            /* unrecognized */
-	const struct opt *seen[64];
-	size_t nseen;
-	bool stop;                      /* after "--" or a verbatim rest */
-};
+static void add_repr(struct str *s, const char *text)
+{
+	struct node *n = node_str(text);
 
-/* argparse: "-1" and "-.5" are values, not options; so is a lone "-" and anything with a blank that is no option. */
+	node_py_repr(s, n);
+	node_free(n);
+}
+
+static int usage(struct level *l, struct err *e, const char *title, const char *what)
+{
+	l->out->cmd = l->cmd;
+	return err_set(e, ERR_USAGE, "argument %s: %s", title, what);
+}
+
+static int opt_usage(struct level *l, struct err *e, const struct opt *o, const char *fmt, const char *value)
+{
+	autofree char *title = opt_title(o);
+	autostr struct str s = STR_INIT;
+
+	str_adds(&s, fmt);
+	if (value)
+		add_repr(&s, value);
+	return usage(l, e, title, s.buf);
+}
+
+/* argparse: -1 and -.5 are words. */
 static bool looks_negative(const char *a)
 {
 	const char *p = a + 1;
 
 	while (isdigit((unsigned char)*p))
 		p++;
-	if (*p == '.') {
+	if (!*p)
+		return p > a + 1;
+	if (*p++ != '.' || !isdigit((unsigned char)*p))
+		return false;
+	while (isdigit((unsigned char)*p))
 		p++;
-		while (isdigit((unsigned char)*p))
-			p++;
+	return !*p;
+}
+
+static bool find_exact(const struct level *l, const char *a, size_t n, struct hit *out)
+{
+	for (size_t i = 0; i < l->rows.n; i++) {
+		char names[3][64];
+
+		for (size_t k = 0, m = opts_names(l->rows.v[i], names); k < m; k++) {
+			if (strlen(names[k]) != n || memcmp(names[k], a, n))
+				continue;
+			out->o = l->rows.v[i];
+			memcpy(out->name, names[k], sizeof(out->name));
+			return true;
+		}
 	}
-	return p > a + 1 && !*p;
+	return false;
 }
 
-static bool looks_option(const char *a)
+/* Every spelling that the word may stand for: the letter with a value glued to it, or an abbreviation. */
+static size_t find_short_forms(const struct level *l, const char *a, struct hit *out, struct str *many)
 {
-	return a[0] == '-' && a[1] && !looks_negative(a) && !(strchr(a, ' ') && a[1] != '-' && !strchr(a, '='));
+	bool is_long = a[1] == '-';
+	const char *eq = strchr(a, '=');
+	size_t hits = 0, n = !is_long ? 2 : eq ? (size_t)(eq - a) : strlen(a);
+
+	for (size_t i = 0; i < l->rows.n; i++) {
+		const struct opt *o = l->rows.v[i];
+		char names[3][64];
+
+		for (size_t k = 0, m = opts_names(o, names); k < m; k++) {
+			if (strncmp(names[k], a, n) || (is_long ? o->own : names[k][1] == '-'))
+				continue;
+			str_addf(many, "%s%s", hits++ ? ", " : "", names[k]);
+			out->o = o;
+			out->glued = !is_long ? a + 2 : eq ? eq + 1 : NULL;
+			memcpy(out->name, names[k], sizeof(out->name));
+		}
+	}
+	return hits;
 }
 
-static int usage(struct parse *p, struct err *e, const struct opt *o, const char *what)
+/* 'A' or 'O' with *out filled (o NULL: no such option here), 0 on error. */
+static char classify(struct level *l, const char *a, struct hit *out, struct err *e)
 {
-	autofree char *title = opt_title(o);
+	autostr struct str many = STR_INIT;
+	const char *eq;
+	size_t hits;
 
-	p->out->cmd = p->cmd;
-	return err_set(e, ERR_USAGE, "argument %s: %s", title, what);
+	out->o = NULL;
+	out->glued = NULL;
+	if (a[0] != '-')
+		return 'A';
+	if (find_exact(l, a, strlen(a), out))
+		return 'O';
+	if (!a[1])
+		return 'A';
+	eq = strchr(a, '=');
+	if (eq && find_exact(l, a, (size_t)(eq - a), out)) {
+		out->glued = eq + 1;
+		return 'O';
+	}
+	hits = find_short_forms(l, a, out, &many);
+	if (hits > 1) {
+		l->out->cmd = l->cmd;
+		err_set(e, ERR_USAGE, "ambiguous option: %s could match %s", a, many.buf);
+		return 0;
+	}
+	return hits || !(looks_negative(a) || strchr(a, ' ')) ? 'O' : 'A';
 }
 
-static bool parse_int(const char *s, int64_t *v)
+/* --- values -------------------------------------------------------------------------------------------------------- */
+
+bool opts_int(const char *s, int64_t *v)
 {
 	autofree char *t = str_trim_dup(s);
+	bool minus = *t == '-', digit = false;
+	int64_t n = 0;
 
-	return str_to_i64(t, v);
+	for (const char *p = t + (*t == '-' || *t == '+'); *p; p++) {
+		if (*p == '_' && digit && isdigit((unsigned char)p[1])) {
+			digit = false;
+			continue;
+		}
+		if (!isdigit((unsigned char)*p))
+			return false;
+		digit = true;
+		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *p - '0', &n))
+			n = INT64_MAX;
+	}
+	if (digit)
+		*v = minus ? -n : n;
+	return digit;
 }
 
 static bool in_choices(const char *choices, const char *v)
 {
-	struct strvec all = STRVEC_INIT;
-	bool ok;
+	autostrvec struct strvec all = STRVEC_INIT;
 
 	strvec_split(&all, choices, ',');
-	ok = strvec_has(&all, v);
-	strvec_release(&all);
-	return ok;
+	return strvec_has(&all, v);
 }
 
-static int bad_choice(struct parse *p, struct err *e, const struct opt *o, const char *v)
+static int bad_choice(struct level *l, struct err *e, const struct opt *o, const char *v)
 {
 	autostr struct str s = STR_INIT;
-	struct strvec all = STRVEC_INIT;
+	autostrvec struct strvec all = STRVEC_INIT;
+	autofree char *title = opt_title(o);
 
 	strvec_split(&all, o->choices, ',');
-	str_addf(&s, "invalid choice: '%s' (choose from ", v);
+	str_adds(&s, "invalid choice: ");
+	add_repr(&s, v);
 	for (size_t i = 0; i < all.n; i++)
-		str_addf(&s, "%s'%s'", i ? ", " : "", all.v[i]);
+		str_addf(&s, "%s'%s'", i ? ", " : " (choose from ", all.v[i]);
 	str_addc(&s, ')');
-	strvec_release(&all);
-	return usage(p, e, o, s.buf);
+	return usage(l, e, title, s.buf);
 }
 
-static int set_value(struct parse *p, const struct opt *o, const char *v, struct err *e)
+static int check_value(struct level *l, const struct opt *o, const char *v, struct err *e)
 {
-	char *at = (char *)p->out->args + o->offset;
+	int64_t n;
 
-	if (v && o->choices && !in_choices(o->choices, v))
-		return bad_choice(p, e, o, v);
-	switch (o->kind) {
-	case OPT_K_FLAG:
-		*(bool *)at = true;
-		break;
-	case OPT_K_UNFLAG:
-		*(bool *)at = false;
-		break;
-	case OPT_K_COUNT:
-		++*(int *)at;
-		break;
-	case OPT_K_INT:
-		if (!parse_int(v, (int64_t *)at)) {
-			autofree char *m = xasprintf("invalid int value: '%s'", v);
-
-			return usage(p, e, o, m);
-		}
-		break;
-	case OPT_K_LIST:
-	case OPT_K_STRS:
-		strvec_push((struct strvec *)at, v);
-		break;
-	default:
-		*(const char **)at = v;
-	}
-	return 0;
+	if ((o->kind == OPT_K_INT || o->kind == OPT_K_NUMBER || o->kind == OPT_K_IGNORED_INT) && !opts_int(v, &n))
+		return opt_usage(l, e, o, "invalid int value: ", v);
+	return o->choices && !in_choices(o->choices, v) ? bad_choice(l, e, o, v) : 0;
 }
 
-static int check_group(struct parse *p, const struct opt *o, struct err *e)
+static int check_group(struct level *l, const struct opt *o, struct err *e)
 {
-	for (size_t i = 0; o->group && i < p->nseen; i++) {
-		const struct opt *s = p->seen[i];
+	for (size_t i = 0; o->group && i < l->rows.n; i++) {
+		const struct opt *s = l->rows.v[i];
 
-		if (s != o && s->group && !strcmp(s->group, o->group)) {
-			autofree char *title = opt_title(s);
+		if (s != o && l->seen[i] && s->group && !strcmp(s->group, o->group)) {
+			autofree char *title = opt_title(s), *mine = opt_title(o);
 			autofree char *m = xasprintf("not allowed with argument %s", title);
 
-			return usage(p, e, o, m);
+			return usage(l, e, mine, m);
 		}
 	}
-	if (p->nseen < ARRAY_LEN(p->seen))
-		p->seen[p->nseen++] = o;
 	return 0;
 }
 
-static bool is_value(struct parse *p, int i)
+/* "name=value" words, with DVC's answers to others. */
+static int check_pairs(struct level *l, const struct opt *o, char **v, int n, struct err *e)
 {
-	return i < p->argc && strcmp(p->argv[i], "--") && !looks_option(p->argv[i]);
-}
+	autostr struct str all = STR_INIT;
 
-/* One option with its values; 'glued' is what came behind '=' or the letter. */
-static int eat_option(struct parse *p, const struct opt *o, const char *glued, struct err *e)
-{
-	if (check_group(p, o, e))
-		return -1;
-	if (!takes_value(o)) {
-		if (glued) {
-			autofree char *m = xasprintf("ignored explicit argument '%s'", glued);
+	for (int i = 0; i < n; i++) {
+		const char *eq = strchr(v[i], '=');
 
-			return usage(p, e, o, m);
+		if (!eq) {
+			l->out->cmd = l->cmd;
+			return err_set(e, ERR_FAIL, "unexpected error - not enough values to unpack (expected 2, got 1)");
 		}
-		return set_value(p, o, NULL, e);
-	}
-	if (glued)
-		return set_value(p, o, glued, e);
-	if (o->kind == OPT_K_STRS) {
-		strvec_reset((struct strvec *)((char *)p->out->args + o->offset));
-		while (is_value(p, p->i))
-			if (set_value(p, o, p->argv[p->i++], e))
-				return -1;
-		return 0;
-	}
-	if (is_value(p, p->i))
-		return set_value(p, o, p->argv[p->i++], e);
-	if (o->kind == OPT_K_OPTSTR)
-		return set_value(p, o, o->fallback, e);
-	return usage(p, e, o, "expected one argument");
-}
-
-enum { COMMON_NONE, COMMON_HELP, COMMON_QUIET, COMMON_VERBOSE };
-
-static int common_long(const char *name, size_t n)
-{
-	static const struct { const char *name; int is; } all[] = {
-		{ "help", COMMON_HELP }, { "quiet", COMMON_QUIET }, { "verbose", COMMON_VERBOSE },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(all); i++)
-		if (n && !strncmp(all[i].name, name, n))
-			return all[i].is;
-	return COMMON_NONE;
-}
-
-static int apply_common(struct parse *p, int which, struct err *e)
-{
-	if (which == COMMON_HELP) {
-		p->out->help = true;
-		return 0;
-	}
-	if (which == COMMON_QUIET)
-		p->out->quiet = true;
-	else
-		p->out->verbose++;
-	if (!p->out->quiet || !p->out->verbose || p->out->help || (p->cmd->needs & QUIET_AND_VERBOSE))
-		return 0;
-	p->out->cmd = p->cmd;
-	return err_set(e, ERR_USAGE, "argument %s: not allowed with argument %s",
-		       which == COMMON_QUIET ? "-q/--quiet" : "-v/--verbose",
-		       which == COMMON_QUIET ? "-v/--verbose" : "-q/--quiet");
-}
-
-/* All long spellings that begin with the n bytes at 'name'; an exact one wins. */
-static int find_long(struct parse *p, const char *name, size_t n, const struct opt **out, int *common, struct err *e)
-{
-	autostr struct str many = STR_INIT;
-	size_t hits = 0;
-	const char *const commons[] = { "help", "quiet", "verbose" };
-
-	*out = NULL;
-	*common = COMMON_NONE;
-	FOR_OPTS(o, p->cmd) {
-		const char *names[] = { o->name, o->name2 };
-
-		for (size_t k = 0; k < 2; k++) {
-			if (!names[k] || strncmp(names[k], name, n))
-				continue;
-			if (strlen(names[k]) == n) {
-				*out = o;
-				return 0;
-			}
-			str_addf(&many, "%s--%s", hits++ ? ", " : "", names[k]);
-			*out = o;
-		}
-	}
-	for (size_t k = 0; k < ARRAY_LEN(commons); k++) {
-		if (strncmp(commons[k], name, n))
+		if (eq[1])
 			continue;
-		*common = common_long(commons[k], strlen(commons[k]));
-		if (strlen(commons[k]) == n) {
-			*out = NULL;
-			return 0;
+		for (int k = 0; k < n; k++) {
+			str_adds(&all, k ? ", " : "[");
+			add_repr(&all, v[k]);
 		}
-		str_addf(&many, "%s--%s", hits++ ? ", " : "", commons[k]);
+		{
+			autofree char *title = opt_title(o);
+			autofree char *m = xasprintf("Could not parse argument \"%s]\" as k1=v1 k2=v2 ... format", all.buf);
+
+			return usage(l, e, title, m);
+		}
 	}
-	if (hits > 1) {
-		p->out->cmd = p->cmd;
-		return err_set(e, ERR_USAGE, "ambiguous option: --%.*s could match %s", (int)n, name, many.buf);
-	}
-	if (*out)
-		*common = COMMON_NONE;
 	return 0;
 }
 
-static int eat_long(struct parse *p, char *arg, struct err *e)
+static void store(struct level *l, const struct opt *o, const char *name, char **v, int n)
 {
-	const char *name = arg + 2, *eq = strchr(name, '=');
-	size_t n = eq ? (size_t)(eq - name) : strlen(name);
-	const struct opt *o;
-	int common;
+	char *at = (char *)l->out->args + o->offset;
 
-	if (find_long(p, name, n, &o, &common, e))
-		return -1;
-	if (o)
-		return eat_option(p, o, eq ? eq + 1 : NULL, e);
-	if (common)
-		return apply_common(p, common, e);
-	strvec_push(&p->extra, arg);
-	return 0;
+	switch (o->kind) {
+	case OPT_K_FLAG: *(bool *)at = true; break;
+	case OPT_K_UNFLAG: *(bool *)at = false; break;
+	case OPT_K_ONOFF: *(bool *)at = strcmp(name + 2, o->name2) != 0; break;
+	case OPT_K_INT: opts_int(v[0], (int64_t *)at); break;
+	case OPT_K_STRS: strvec_reset((struct strvec *)at); /* fall through */
+	case OPT_K_PAIRS:
+	case OPT_K_LIST:
+		for (int i = 0; i < n; i++)
+			strvec_push((struct strvec *)at, v[i]);
+		break;
+	case OPT_K_OPTSTR: *(const char **)at = n ? v[0] : o->fallback; break;
+	case OPT_K_STR:
+	case OPT_K_NUMBER:
+	case OPT_K_CHOICE: *(const char **)at = v[0]; break;
+	case OPT_K_QUIET: l->out->quiet = true; break;
+	case OPT_K_VERBOSE: l->out->verbose++; break;
+	default: break;
+	}
 }
 
-static const struct opt *find_short(const struct cmd *c, char letter)
+static int take_option(struct level *l, const struct opt *o, const char *name, char **v, int n, struct err *e)
 {
-	FOR_OPTS(o, c)
-		if (o->c == letter)
-			return o;
-	return NULL;
-}
-
-static int eat_short(struct parse *p, char *arg, struct err *e)
-{
-	for (char *c = arg + 1; *c; c++) {
-		const struct opt *o = find_short(p->cmd, *c);
-		const char *glued = c[1] ? c + 1 + (c[1] == '=') : NULL;
-
-		if (!o && (*c == 'h' || *c == 'q' || *c == 'v')) {
-			int which = *c == 'h' ? COMMON_HELP : *c == 'q' ? COMMON_QUIET : COMMON_VERBOSE;
-
-			if (apply_common(p, which, e))
-				return -1;
-			continue;
-		}
-		if (!o) {
-			strvec_push(&p->extra, arg);
-			return 0;
-		}
-		if (takes_value(o))
-			return eat_option(p, o, glued, e);
-		if (eat_option(p, o, NULL, e))
+	for (int i = 0; i < n; i++)
+		if (check_value(l, o, v[i], e))
 			return -1;
+	for (size_t i = 0; i < l->rows.n; i++)
+		if (l->rows.v[i] == o)
+			l->seen[i] = true;
+	if (check_group(l, o, e) || (o->kind == OPT_K_PAIRS && check_pairs(l, o, v, n, e)))
+		return -1;
+	if (o->kind == OPT_K_HELP || o->kind == OPT_K_VERSION) {
+		l->out->cmd = l->cmd;
+		*(o->kind == OPT_K_HELP ? &l->out->help : &l->out->version) = true;
+		return STOP;
+	}
+	store(l, o, name, v, n);
+	return 0;
+}
+
+/* How many of the words from 'at' on the option takes. */
+static int count_values(struct level *l, const struct opt *o, int at, struct err *e)
+{
+	char nargs = nargs_of(o);
+	int n = 0;
+
+	while (at + n < l->argc && l->kinds[at + n] == 'A' && n < (nargs == '*' ? l->argc : nargs ? 1 : 0))
+		n++;
+	return nargs == '1' && !n ? opt_usage(l, e, o, "expected one argument", NULL) : n;
+}
+
+/* Is every letter behind the first an option, and none but the last one with a value? Checked before any is taken. */
+static int check_cluster(struct level *l, const struct hit *h, struct err *e)
+{
+	struct hit at = *h;
+
+	while (at.glued && !opts_takes_value(at.o)) {
+		char name[3] = { '-', at.glued[0], 0 };
+		struct hit next = { 0 };
+
+		if (at.name[1] == '-' || !at.glued[0] || !find_exact(l, name, strlen(name), &next))
+			return opt_usage(l, e, at.o, "ignored explicit argument ", at.glued);
+		next.glued = at.glued[1] ? at.glued + 1 : NULL;
+		at = next;
 	}
 	return 0;
+}
+
+/* The option at *i with its values; *i is moved behind them. */
+static int eat_option(struct level *l, int *i, struct err *e)
+{
+	char *word = l->argv[(*i)++];
+	struct hit h;
+	int n, rc = 0;
+
+	if (!classify(l, word, &h, e))
+		return -1;
+	if (!h.o) {
+		strvec_push(l->extra, word);
+		return 0;
+	}
+	if (check_cluster(l, &h, e))
+		return -1;
+	while (!rc && h.glued && !opts_takes_value(h.o)) {
+		char name[3] = { '-', h.glued[0], 0 };
+		const char *rest = h.glued[1] ? h.glued + 1 : NULL;
+
+		rc = take_option(l, h.o, h.name, NULL, 0, e);
+		find_exact(l, name, 2, &h);
+		h.glued = rest;
+	}
+	if (rc)
+		return rc;
+	if (h.glued)
+		return take_option(l, h.o, h.name, (char **)&h.glued, 1, e);
+	n = count_values(l, h.o, *i, e);
+	if (n < 0)
+		return -1;
+	*i += n;
+	return take_option(l, h.o, h.name, l->argv + *i - n, n, e);
+}
+
+/* --- positionals --------------------------------------------------------------------------------------------------- */
+
+/* The least and the most of the words from s on that a positional of this nargs can take; false: none will do. */
+static bool span(char nargs, const char *s, size_t *least, size_t *most)
+{
+	size_t lead = strspn(s, "-"), run = strspn(s, "A-"), all = strlen(s);
+	bool word = s[lead] == 'A';
+
+	switch (nargs) {
+	case '*': *least = 0, *most = run; return true;
+	case 'R': *least = 0, *most = all; return true;
+	case '?': *least = 0, *most = word ? lead + 1 + strspn(s + lead + 1, "-") : lead; return true;
+	case '+': *least = lead + 1, *most = run; return word;
+	case 'P': *least = lead + 1, *most = all; return word;
+	default: *least = lead + 1, *most = word ? lead + 1 + strspn(s + lead + 1, "-") : 0; return word;
+	}
+}
+
+/* Regular expression matching as in argparse: greedy from the left, giving back where the rest would not match. */
+static bool match(const char *nargs, const char *s, size_t *len)
+{
+	size_t least, most;
+
+	if (!*nargs)
+		return true;
+	if (!span(*nargs, s, &least, &most))
+		return false;
+	for (*len = most;; --*len) {
+		if (match(nargs + 1, s + *len, len + 1))
+			return true;
+		if (*len == least)
+			return false;
+	}
 }
 
 static const struct cmd *find_sub(const struct cmd *c, const char *name)
@@ -322,175 +488,202 @@ static const struct cmd *find_sub(const struct cmd *c, const char *name)
 	return NULL;
 }
 
-static int bad_command(struct parse *p, const char *name, struct err *e)
+static int bad_command(struct level *l, const char *name, struct err *e)
 {
 	autostr struct str s = STR_INIT;
-	const struct cmd *c = p->cmd;
-	bool top = c->name == NULL;
+	const struct cmd *c = l->cmd;
 
+	str_adds(&s, "invalid choice: ");
+	add_repr(&s, name);
 	for (size_t i = 0; c->subs[i]; i++) {
-		if (c->subs[i]->hidden)
-			continue;
-		str_addf(&s, "%s'%s'", s.len ? ", " : "", c->subs[i]->name);
+		str_addf(&s, "%s'%s'", i ? ", " : " (choose from ", c->subs[i]->name);
 		if (c->subs[i]->alias)
 			str_addf(&s, ", '%s'", c->subs[i]->alias);
 	}
-	p->out->cmd = c;
-	return err_set(e, ERR_USAGE, "argument %s: invalid choice: '%s' (choose from %s)",
-		       top ? "command" : "cmd", name, str_cstr(&s));
+	str_addc(&s, ')');
+	usage(l, e, c->name ? "cmd" : "command", s.buf);
+	if (!c->name && in_choices("experiments,exp,queue,plots,studio,artifacts,dataset,ds,import-db", name))
+		err_hint(e, "'%s' is a command of DVC that is not here; DVC itself does it, in the same repository", name);
+	return -1;
 }
 
-static const struct pos *rest_pos(const struct cmd *c)
-{
-	for (const struct pos *q = c->pos; q && q->name; q++)
-		if (q->nargs == 'R')
-			return q;
-	return NULL;
-}
+static int parse_level(struct level *l, struct err *e);
 
-static size_t before_rest(const struct cmd *c)
+static int enter(struct level *l, int at, int n, struct err *e)
 {
-	size_t n = 0;
+	const struct cmd *sub = find_sub(l->cmd, l->argv[at]);
+	struct level below = { .out = l->out, .cmd = sub, .argc = n - 1, .argv = l->argv + at + 1, .extra = l->extra };
 
-	for (const struct pos *q = c->pos; q && q->name && q->nargs != 'R'; q++)
-		n++;
-	return n;
-}
-
-static void enter(struct parse *p, const struct cmd *sub)
-{
-	p->cmd = sub;
+	l->sub_seen = true;
+	if (!sub)
+		return bad_command(l, l->argv[at], e);
 	/* argparse: the parser of a sub-command starts from its own defaults. */
-	p->out->quiet = false;
-	p->out->verbose = 0;
-	p->out->cmd = sub;
-	p->nseen = 0;
-	strvec_push(&p->out->path, sub->name);
-	if (p->out->args)
-		p->out->globals = take(p->out->args);
+	l->out->quiet = false;
+	l->out->verbose = 0;
+	l->out->cmd = sub;
+	strvec_push(&l->out->path, sub->name);
+	if (l->out->args)
+		l->out->globals = take(l->out->args);
 	if (sub->args_size)
-		p->out->args = xcalloc(1, sub->args_size);
+		l->out->args = xcalloc(1, sub->args_size);
+	return parse_level(&below, e);
 }
 
-static void push_pos(struct parse *p, char *a)
+static int take_positional(struct level *l, const struct pos *q, int at, size_t n, struct err *e)
 {
-	GROW(p->pos, p->npos, p->pos_cap);
-	p->pos[p->npos++] = a;
-}
+	char *field = (char *)l->out->args + q->offset;
+	bool dropped = q->nargs == 'R';
 
-static int eat_one(struct parse *p, struct err *e)
-{
-	char *a = p->argv[p->i++];
+	for (size_t i = 0; i < n; i++) {
+		char *word = l->argv[(size_t)at + i];
+		bool is_end = !dropped && !strcmp(word, "--");
+		const char *wrong = l->cmd->check && q == l->cmd->pos && !is_end ? l->cmd->check(word) : NULL;
 
-	if (!p->stop && !strcmp(a, "--")) {
-		p->stop = true;
-		return 0;
+		if (wrong)
+			return usage(l, e, q->name, wrong);
+		if (is_end)
+			dropped = true;
+		else if (q->nargs == '1' || q->nargs == '?')
+			*(char **)field = word;
+		else
+			strvec_push((struct strvec *)field, word);
 	}
-	if (!p->stop && looks_option(a))
-		return a[1] == '-' ? eat_long(p, a, e) : eat_short(p, a, e);
-	if (p->cmd->subs) {
-		const struct cmd *sub = find_sub(p->cmd, a);
-
-		if (!sub)
-			return bad_command(p, a, e);
-		enter(p, sub);
-		return 0;
-	}
-	push_pos(p, a);
-	if (rest_pos(p->cmd) && p->npos > before_rest(p->cmd))
-		while (p->i < p->argc)
-			push_pos(p, p->argv[p->i++]);
 	return 0;
 }
 
-static size_t least(const struct pos *q)
+/* Gives the words at *i to as many positionals as they satisfy together. */
+static int eat_positionals(struct level *l, int *i, struct err *e)
 {
-	size_t n = 0;
+	char nargs[16];
+	size_t len[16], n = 0, all;
 
-	for (; q && q->name; q++)
-		n += q->nargs == '1' || q->nargs == '+';
-	return n;
-}
+	for (const struct pos *q = l->next; q && q->name && n < ARRAY_LEN(nargs) - 2; q++)
+		nargs[n++] = q->nargs;
+	if (l->cmd->subs && !l->sub_seen)
+		nargs[n++] = 'P';
+	for (all = n, nargs[n] = 0; n; nargs[--n] = 0)
+		if (match(nargs, l->kinds + *i, len))
+			break;
+	for (size_t k = 0; k < n; k++) {
+		int at = *i;
 
-/* Hands the collected positionals to their rows. */
-static void assign_positionals(struct parse *p)
-{
-	size_t at = 0;
-
-	for (const struct pos *q = p->cmd->pos; q && q->name; q++) {
-		char *field = (char *)p->out->args + q->offset;
-		size_t later = least(q + 1), left = p->npos - at;
-		size_t spare = left > later ? left - later : 0;
-
-		if (q->nargs == '1' || q->nargs == '?') {
-			if (spare)
-				*(char **)field = p->pos[at++];
-			continue;
-		}
-		while (spare--)
-			strvec_push((struct strvec *)field, p->pos[at++]);
+		*i += (int)len[k];
+		if (k + 1 == all && l->cmd->subs)
+			return enter(l, at, (int)len[k], e);
+		if (take_positional(l, l->next++, at, len[k], e))
+			return -1;
 	}
-	while (at < p->npos)
-		strvec_push(&p->extra, p->pos[at++]);
+	return 0;
 }
 
-static int check_required(struct parse *p, struct err *e)
+/* --- the whole ----------------------------------------------------------------------------------------------------- */
+
+static int check_required(struct level *l, struct err *e)
 {
 	autostr struct str s = STR_INIT;
-	size_t need = 0;
 
-	if (p->cmd->subs)
-		str_adds(&s, p->cmd->name ? "cmd" : "command");
-	FOR_OPTS(o, p->cmd) {
-		bool seen = false;
+	for (size_t i = 0; i < l->rows.n; i++) {
+		autofree char *title = opt_title(l->rows.v[i]);
 
-		for (size_t i = 0; i < p->nseen; i++)
-			seen |= p->seen[i] == o;
-		if (o->required && !seen) {
-			autofree char *title = opt_title(o);
-
+		if (l->rows.v[i]->required && !l->seen[i])
 			str_addf(&s, "%s%s", s.len ? ", " : "", title);
-		}
 	}
-	for (const struct pos *q = p->cmd->pos; q && q->name; q++)
-		if ((q->nargs == '1' || q->nargs == '+') && ++need > p->npos)
+	for (const struct pos *q = l->next; q && q->name; q++)
+		if (q->nargs != '?')
 			str_addf(&s, "%s%s", s.len ? ", " : "", q->name);
+	if (l->cmd->subs && !l->sub_seen)
+		str_addf(&s, "%s%s", s.len ? ", " : "", l->cmd->name ? "cmd" : "command");
 	if (!s.len)
 		return 0;
-	p->out->cmd = p->cmd;
+	l->out->cmd = l->cmd;
 	return err_set(e, ERR_USAGE, "the following arguments are required: %s", s.buf);
+}
+
+static int classify_all(struct level *l, int *last_option, struct err *e)
+{
+	bool ended = false;
+	struct hit h;
+
+	*last_option = -1;
+	l->kinds = xcalloc(1, (size_t)l->argc + 1);
+	for (int i = 0; i < l->argc; i++) {
+		if (ended || strcmp(l->argv[i], "--")) {
+			l->kinds[i] = ended ? 'A' : classify(l, l->argv[i], &h, e);
+			if (!l->kinds[i])
+				return -1;
+			if (l->kinds[i] == 'O')
+				*last_option = i;
+			continue;
+		}
+		ended = true;
+		l->kinds[i] = '-';
+	}
+	return 0;
+}
+
+/* argparse's loop: words before an option go to positionals, as many as fit; what is left over is unrecognized. */
+static int parse_words(struct level *l, int last_option, struct err *e)
+{
+	int i = 0, rc;
+
+	while (i <= last_option) {
+		int before = i;
+
+		if (l->kinds[i] != 'O') {
+			rc = eat_positionals(l, &i, e);
+			if (rc)
+				return rc;
+			if (i > before)
+				continue;
+		}
+		while (l->kinds[i] != 'O')
+			strvec_push(l->extra, l->argv[i++]);
+		rc = eat_option(l, &i, e);
+		if (rc)
+			return rc;
+	}
+	rc = eat_positionals(l, &i, e);
+	while (!rc && i < l->argc)
+		strvec_push(l->extra, l->argv[i++]);
+	return rc ? rc : check_required(l, e);
+}
+
+static int parse_level(struct level *l, struct err *e)
+{
+	int last_option, rc;
+
+	opts_rows(&l->rows, l->cmd);
+	l->next = l->cmd->pos;
+	rc = classify_all(l, &last_option, e);
+	if (!rc)
+		rc = parse_words(l, last_option, e);
+	free(take(l->kinds));
+	return rc;
 }
 
 int opts_parse(struct parsed *out, const struct cmd *root, int argc, char **argv, struct err *e)
 {
-	struct parse p = { .out = out, .cmd = root, .argc = argc, .argv = argv };
-	int rc = 0;
+	autostrvec struct strvec extra = STRVEC_INIT;
+	struct level top = { .out = out, .cmd = root, .argc = argc, .argv = argv, .extra = &extra };
+	int rc;
 
 	*out = (struct parsed){ .cmd = root };
 	if (root->args_size)
 		out->args = xcalloc(1, root->args_size);
-	while (!rc && p.i < argc && !out->help)
-		rc = eat_one(&p, e);
-	if (!rc && !out->help)
-		rc = check_required(&p, e);
-	if (!rc && !out->help) {
-		assign_positionals(&p);
-		if (p.extra.n) {
-			autofree char *all = strvec_join(&p.extra, " ");
+	rc = parse_level(&top, e);
+	if (!rc && extra.n) {
+		autofree char *all = strvec_join(&extra, " ");
 
-			rc = err_set(e, ERR_USAGE, "unrecognized arguments: %s", all);
-		}
+		rc = err_set(e, ERR_USAGE, "unrecognized arguments: %s", all);
 	}
-	free(p.pos);
-	strvec_release(&p.extra);
-	return rc;
+	return rc < 0 ? -1 : 0;
 }
 
 void opts_release(struct parsed *p)
 {
 	if (p->args && p->cmd) {
-		FOR_OPTS(o, p->cmd)
-			if (o->kind == OPT_K_LIST || o->kind == OPT_K_STRS)
+		for (const struct opt *o = p->cmd->opts; o && o->kind != OPT_K_END; o++)
+			if (o->kind == OPT_K_LIST || o->kind == OPT_K_STRS || o->kind == OPT_K_PAIRS)
 				strvec_release((struct strvec *)((char *)p->args + o->offset));
 		for (const struct pos *q = p->cmd->pos; q && q->name; q++)
 			if (q->nargs != '1' && q->nargs != '?')
@@ -500,205 +693,4 @@ void opts_release(struct parsed *p)
 	free(p->globals);
 	strvec_release(&p->path);
 	*p = (struct parsed){ 0 };
-}
-
-/* One usage word of an option, with brackets: "[-j <number>]". */
-static char *usage_word(const struct opt *o)
-{
-	struct str s = STR_INIT;
-	const char *mv = o->metavar;
-	autofree char *choices = o->choices ? xasprintf("{%s}", o->choices) : NULL;
-
-	if (!mv)
-		mv = choices ? choices : o->name;
-	if (!o->required)
-		str_addc(&s, '[');
-	if (o->c)
-		str_addf(&s, "-%c", o->c);
-	else
-		str_addf(&s, "--%s", o->name);
-	if (o->kind == OPT_K_STRS)
-		str_addf(&s, " [%s ...]", mv);
-	else if (o->kind == OPT_K_OPTSTR)
-		str_addf(&s, " [%s]", mv);
-	else if (takes_value(o))
-		str_addf(&s, " %s", mv);
-	if (!o->required)
-		str_addc(&s, ']');
-	return str_take(&s);
-}
-
-static void pos_words(const struct pos *q, struct strvec *w)
-{
-	if (q->nargs == '1')
-		strvec_push(w, q->name);
-	else if (q->nargs == '?')
-		strvec_pushf(w, "[%s]", q->name);
-	else if (q->nargs == '*')
-		strvec_pushf(w, "[%s ...]", q->name);
-	else if (q->nargs == 'R')
-		strvec_push(w, "...");
-	else {
-		strvec_push(w, q->name);
-		strvec_pushf(w, "[%s ...]", q->name);
-	}
-}
-
-static void sub_word(const struct cmd *c, struct strvec *w)
-{
-	struct str s = STR_INIT;
-
-	for (size_t i = 0; c->subs[i]; i++)
-		if (!c->subs[i]->hidden)
-			str_addf(&s, "%s%s", s.len ? "," : "{", c->subs[i]->name);
-	str_adds(&s, "} ...");
-	strvec_take(w, str_take(&s));
-}
-
-static void prog_name(struct str *out, const struct parsed *p)
-{
-	str_adds(out, p->prog ? p->prog : "git data");
-	for (size_t i = 0; i < p->path.n; i++)
-		str_addf(out, " %s", p->path.v[i]);
-}
-
-/* Lays words out after 'head' in lines of at most 79 columns, as argparse does. */
-static void lay_out(struct str *out, const char *head, const struct strvec *w)
-{
-	size_t indent = strlen(head) + 1, col = strlen(head);
-
-	str_adds(out, head);
-	for (size_t i = 0; i < w->n; i++) {
-		size_t n = strlen(w->v[i]);
-
-		if (col + 1 + n > 78 && col > indent) {
-			str_addc(out, '\n');
-			str_addn(out, ' ', indent);
-			col = indent;
-		} else {
-			str_addc(out, ' ');
-			col++;
-		}
-		str_adds(out, w->v[i]);
-		col += n;
-	}
-	str_addc(out, '\n');
-}
-
-void opts_usage(struct str *out, const struct parsed *p)
-{
-	autostrvec struct strvec w = STRVEC_INIT;
-	autostr struct str head = STR_INIT;
-	const struct cmd *c = p->cmd;
-
-	str_adds(&head, "usage: ");
-	prog_name(&head, p);
-	strvec_push(&w, "[-h]");
-	strvec_push(&w, "[-q | -v]");
-	FOR_OPTS(o, c)
-		if (o->help)
-			strvec_take(&w, usage_word(o));
-	for (const struct pos *q = c->pos; q && q->name; q++)
-		pos_words(q, &w);
-	if (c->subs && c->name)
-		sub_word(c, &w);
-	else if (c->subs)
-		strvec_push(&w, "command ...");
-	lay_out(out, head.buf, &w);
-}
-
-/* "  left      text", wrapped, the text in column 'at'. */
-static void help_row(struct str *out, const char *left, const char *text, size_t at)
-{
-	size_t col = strlen(left) + 2;
-	autostrvec struct strvec words = STRVEC_INIT;
-
-	str_addf(out, "  %s", left);
-	if (!text || !*text) {
-		str_addc(out, '\n');
-		return;
-	}
-	if (col + 2 > at) {
-		str_addc(out, '\n');
-		col = 0;
-	}
-	strvec_split(&words, text, ' ');
-	for (size_t i = 0; i < words.n; i++) {
-		size_t n = strlen(words.v[i]);
-
-		if (col > at && col + 1 + n > 79) {
-			str_addc(out, '\n');
-			col = 0;
-		}
-		if (col < at) {
-			str_addn(out, ' ', at - col);
-			col = at;
-		} else {
-			str_addc(out, ' ');
-			col++;
-		}
-		str_adds(out, words.v[i]);
-		col += n;
-	}
-	str_addc(out, '\n');
-}
-
-static void help_option(struct str *out, const struct opt *o)
-{
-	autofree char *choices = o->choices ? xasprintf("{%s}", o->choices) : NULL;
-	const char *mv = o->metavar ? o->metavar : choices ? choices : o->name;
-	autostr struct str left = STR_INIT;
-
-	if (o->c) {
-		str_addf(&left, "-%c", o->c);
-		if (takes_value(o))
-			str_addf(&left, " %s", mv);
-		if (o->name)
-			str_adds(&left, ", ");
-	}
-	if (o->name) {
-		str_addf(&left, "--%s", o->name);
-		if (o->kind == OPT_K_OPTSTR || o->kind == OPT_K_STRS)
-			str_addf(&left, " [%s%s]", mv, o->kind == OPT_K_STRS ? " ..." : "");
-		else if (takes_value(o))
-			str_addf(&left, " %s", mv);
-	}
-	help_row(out, left.buf, o->help, 24);
-}
-
-static void help_subs(struct str *out, const struct cmd *c)
-{
-	str_adds(out, c->name ? "\npositional arguments:\n" : "\nAvailable Commands:\n");
-	for (size_t i = 0; c->subs[i]; i++) {
-		const struct cmd *s = c->subs[i];
-		autofree char *left = s->alias ? xasprintf("  %s (%s)", s->name, s->alias)
-					       : xasprintf("  %s", s->name);
-
-		if (!s->hidden)
-			help_row(out, left, s->summary, 24);
-	}
-}
-
-void opts_help(struct str *out, const struct parsed *p)
-{
-	const struct cmd *c = p->cmd;
-
-	opts_usage(out, p);
-	if (c->help || c->summary)
-		str_addf(out, "\n%s\n", c->help ? c->help : c->summary);
-	if (c->pos && c->pos->name)
-		str_adds(out, "\npositional arguments:\n");
-	for (const struct pos *q = c->pos; q && q->name; q++)
-		help_row(out, q->name, q->help, 24);
-	if (c->subs && c->name)
-		help_subs(out, c);
-	str_adds(out, "\noptions:\n");
-	help_row(out, "-h, --help", "show this help message and exit", 24);
-	help_row(out, "-q, --quiet", "Be quiet.", 24);
-	help_row(out, "-v, --verbose", "Be verbose.", 24);
-	FOR_OPTS(o, c)
-		if (o->help)
-			help_option(out, o);
-	if (c->subs && !c->name)
-		help_subs(out, c);
 }

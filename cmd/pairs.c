@@ -1,5 +1,7 @@
 #include "cmd/pairs.h"
 
+#include "cmd/show.h"
+
 #include "core/base/err.h"
 #include "core/base/node.h"
 #include "core/base/own.h"
@@ -40,15 +42,15 @@ int fail_with(struct err *e, const char *fmt, ...)
 
 	if (e->code == ERR_INTR)
 		return -1;
+	show_outage(e);
 	if (!e->exit_status)
 		e->exit_status = 1;
 	if (e->report || e->exit_status == 255 || (e->msg && str_starts(e->msg, "unexpected error")))
 		return -1;
 	va_start(ap, fmt);
-	if (vasprintf(&where, fmt, ap) < 0)
-		where = NULL;
+	where = xvasprintf(fmt, ap);
 	va_end(ap);
-	msg = xasprintf("%s - %s", where ? where : "", e->msg ? e->msg : "");
+	msg = xasprintf("%s - %s", where, show_past_config(e->msg ? e->msg : ""));
 	free(e->msg);
 	e->msg = take(msg);
 	return -1;

@@ -7,27 +7,16 @@ static const struct opt pull_options[] = {
 	SYNC_OPTIONS("pull from."),
 	OPT_FLAG('f', "force", sync_args, force, "Remove what is not in the cache without asking."),
 	SYNC_OPTIONS_SCOPE,
-	{ 0, "glob", OPT_K_FLAG, NULL, offsetof(struct sync_args, glob), NULL, NULL, NULL, NULL, NULL, false },
+	{ 0, "glob", OPT_K_FLAG, NULL, offsetof(struct sync_args, glob), NULL, NULL, NULL, NULL, NULL, false, false },
 	OPT_FLAG(0, "allow-missing", sync_args, allow_missing, "Pass over what neither cache nor remote has."),
 	SYNC_OPTIONS_OWN,
 	OPT_END
 };
-static const struct pos pull_pos[] = {
-	{ "targets", '*', offsetof(struct sync_args, targets), "Tracked paths, .dvc files or stages." },
-	POS_END
-};
 
 static int fetch_part(struct session *s, const struct sync_args *a, struct transfer_result *r, struct err *e)
 {
-	struct collect_opts c;
-	struct transfer_opts o;
-	int rc;
+	int rc = sync_move(s, a, transfer_fetch, r, e);
 
-	sync_collect_opts(&c, a);
-	sync_transfer_opts(&o, a);
-	sync_begin(a);
-	rc = transfer_fetch(s->project, &c, &o, r, e);
-	sync_end(a);
 	return rc ? rc : sync_failures(r, "download", e);
 }
 
@@ -38,7 +27,9 @@ static int checkout_part(struct session *s, const struct sync_args *a, const str
 	struct checkout_result out = { 0 };
 	int rc = checkout_targets(s->project, &a->targets, &o, &out, e);
 
-	if (!rc) {
+	if (rc) {
+		sync_broken_off(s, a, "fetched", r, &out, e);
+	} else {
 		sync_summary(s, a, "fetched", r, &out);
 		if (out.failed.n)
 			rc = checkout_error(s->project, &out, e);
@@ -57,8 +48,8 @@ static int run_pull(struct session *s, void *argp, struct err *e)
 		sync_plan(a, "fetch", &r);
 	else if (!rc)
 		rc = checkout_part(s, a, &r, e);
-	else if (a->json)
-		sync_summary(s, a, "fetched", &r, NULL);
+	else
+		sync_broken_off(s, a, "fetched", &r, NULL, e);
 	if (rc)
 		show_failed(e, "failed to pull data from the cloud");
 	if (rc && e->code != ERR_INTR && !e->exit_status)
@@ -69,7 +60,7 @@ static int run_pull(struct session *s, void *argp, struct err *e)
 
 const struct cmd cmd_pull = {
 	.name = "pull", .run = run_pull, .needs = NEED_REPO | NEED_LOCK | FAIL_IS_1,
-	.args_size = sizeof(struct sync_args), .opts = pull_options, .pos = pull_pos,
+	.args_size = sizeof(struct sync_args), .opts = pull_options, .pos = sync_pos,
 	.summary = "Download tracked files or directories from remote storage.",
 	.help = "Brings what the cache lacks, then makes the tracked files in the work tree what their pointers say.",
 };

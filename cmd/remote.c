@@ -33,6 +33,8 @@ static int with_config(struct remote_args *a, remote_fn *fn, bool writes, struct
 			*p = (char)tolower((unsigned char)*p);
 		j.section = xasprintf("remote \"%s\"", j.name);
 	}
+	if (!rc && a->is_default)
+		ui_out("Setting '%s' as a default remote.\n", j.name);
 	if (!rc && (writes || level_given(&a->level)))
 		rc = level_need(j.c, &a->level, e);
 	if (!rc && writes)
@@ -87,15 +89,8 @@ static int add(struct remote_job *j, struct err *e)
 
 static int add_run(struct session *s, void *args, struct err *e)
 {
-	struct remote_args *a = args;
-	autofree char *name = xstrdup(a->name);
-
 	(void)s;
-	for (char *p = name; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
-	if (a->is_default)
-		ui_out("Setting '%s' as a default remote.\n", name);
-	return with_config(a, add, true, e);
+	return with_config(args, add, true, e);
 }
 
 /* --- default ------------------------------------------------------------------------------------------------------- */
@@ -122,6 +117,8 @@ static int set_default(struct remote_job *j, struct err *e)
 		if (config_unset(j->c, j->l, "core", "remote", e))
 			return -1;
 	} else {
+		if (!is_known(j) && j->l == CONFIG_SYSTEM)
+			return err_set(e, ERR_FAIL, "unexpected error - 'remote'");
 		if (!is_known(j))
 			return level_error(e, "default remote must be present in remote list.");
 		if (config_set(j->c, j->l, "core", "remote", j->name, e))
@@ -399,9 +396,10 @@ static int list_run(struct session *s, void *args, struct err *e)
 
 #define NAME(nargs, help) { "name", nargs, offsetof(struct remote_args, name), help }
 
-static const struct opt level_only[] = { LEVEL_OPTS(remote_args), OPT_END };
+static const struct opt level_only[] = { LEVEL_OPTS(remote_args), OPT_COMMON, OPT_END };
 static const struct opt add_opts[] = {
 	LEVEL_OPTS(remote_args),
+	OPT_COMMON,
 	OPT_FLAG('d', "default", remote_args, is_default, "Set as default remote."),
 	OPT_FLAG('f', "force", remote_args, force, "Force overwriting existing configs"),
 	OPT_END
@@ -412,11 +410,11 @@ static const struct pos add_pos[] = {
 	POS_END
 };
 static const struct opt default_opts[] = {
-	LEVEL_OPTS(remote_args), OPT_FLAG('u', "unset", remote_args, unset, "Unset default remote."), OPT_END
+	LEVEL_OPTS(remote_args), OPT_COMMON, OPT_FLAG('u', "unset", remote_args, unset, "Unset default remote."), OPT_END
 };
 static const struct pos default_pos[] = { NAME('?', "Name of the remote"), POS_END };
 static const struct opt modify_opts[] = {
-	LEVEL_OPTS(remote_args), OPT_FLAG('u', "unset", remote_args, unset, "Unset option."), OPT_END
+	LEVEL_OPTS(remote_args), OPT_COMMON, OPT_FLAG('u', "unset", remote_args, unset, "Unset option."), OPT_END
 };
 static const struct pos modify_pos[] = {
 	NAME('1', "Name of the remote"),

@@ -50,24 +50,15 @@ static int check_list(struct remote *r)
 	return say("list", rc, good, &why);
 }
 
-static int check_read_only(struct remote *r, const char *key)
+/* Whether the object is there or not. */
+static int check_one(struct remote *r, const char *what, enum rop_kind kind, const char *key)
 {
 	autoerr struct err why = ERR_INIT;
-	struct rop op = { .kind = ROP_STAT, .key = key, .fd = -1 };
+	struct rop op = { .kind = kind, .key = key, .fd = -1 };
 	enum rclass c = remote_do(r, &op, &why);
 
 	err_release(&op.err);
-	return say("ask", c != RC_OK && c != RC_ABSENT, "works", &why);
-}
-
-static int check_delete(struct remote *r, const char *key)
-{
-	autoerr struct err why = ERR_INIT;
-	struct rop op = { .kind = ROP_DELETE, .key = key, .fd = -1 };
-	enum rclass c = remote_do(r, &op, &why);
-
-	err_release(&op.err);
-	return say("delete", c != RC_OK && c != RC_ABSENT, "works", &why);
+	return say(what, c != RC_OK && c != RC_ABSENT, "works", &why);
 }
 
 static int check_write(struct remote *r, const char *key)
@@ -86,7 +77,7 @@ static int check_write(struct remote *r, const char *key)
 	bad = remote_read_all(r, key, 4096, &back, &why);
 	if (!bad && strcmp(str_cstr(&back), PROBE_TEXT))
 		bad = err_set(&why, ERR_CORRUPT, "other bytes came back than were written");
-	return say("read", bad, "works", &why) | check_delete(r, key);
+	return say("read", bad, "works", &why) | check_one(r, "delete", ROP_DELETE, key);
 }
 
 int remote_check_run(struct session *s, const char *name, struct err *e)
@@ -101,7 +92,7 @@ int remote_check_run(struct session *s, const char *name, struct err *e)
 	fs_temp_name(temp);
 	key = xasprintf(".git-data-check/%.22s", temp + 1);
 	ui_info("remote   '%s' at %s", r->name ? r->name : "", r->url);
-	bad = check_read_only(r, key) | check_list(r) | check_write(r, key);
+	bad = check_one(r, "ask", ROP_STAT, key) | check_list(r) | check_write(r, key);
 	for (in = r; in->inner; in = in->inner)
 		;
 	if (in->identity)

@@ -1,9 +1,14 @@
 /* repro - runs the stages whose inputs changed. */
 #include "cmd/cmd.h"
+#include "cmd/show.h"
+#include "cmd/sync.h"
 
 #include "core/base/pool.h"
+#include "core/cache/oid.h"
+#include "core/data/checkout.h"
 #include "core/data/import.h"
 #include "core/data/project.h"
+#include "core/data/remote.h"
 #include "core/data/transfer.h"
 #include "core/pipeline/plan.h"
 #include "core/pipeline/runner.h"
@@ -22,37 +27,61 @@ struct repro_args {
 static bool confirm(const char *question, void *data)
 {
 	(void)data;
-	return ui_confirm(question);
+	return ui_confirm_tty(question);
 }
 
-static void flush(void *data)
-{
-	(void)data;
-	fflush(stdout);
-}
-
-static void output(const void *p, size_t n, void *data)
-{
-	(void)data;
-	ui_out_bytes(p, n);
-}
-
-/* --pull: the objects of a stage's outputs, or of the output that is 'path'. */
+/* --pull: the objects of a stage's outputs, or the output that is 'path'. */
 static int pull(struct project *p, const struct stage *s, const char *path, struct err *e)
 {
+	const struct checkout_opts o = { .force = false };
 	autostrvec struct strvec names = STRVEC_INIT;
 	autofree char *name = path ? repo_show(p->repo, path) : stage_addressing(s, p->repo->cwd_rel);
 	struct collect_opts c = { .targets = &names };
 	struct transfer_opts t = { .run_cache = false };
+	struct checkout_result out = { 0 };
 	struct transfer_result r;
 	int rc;
 
 	memset(&r, 0, sizeof(r));
 	strvec_push(&names, name);
 	rc = transfer_fetch(p, &c, &t, &r, e);
-	if (!rc && (r.nfail || r.nmissing))
-		rc = err_set(e, ERR_NOTFOUND, "cannot fetch the data of '%s'", name);
+	if (rc && e->code == ERR_CONFIG) {
+		/* No remote: what is missing then, checkout says. */
+		err_release(e);
+		rc = 0;
+	}
+	if (!rc)
+		rc = sync_failures(&r, "download", e);
+	if (!rc && path && !(rc = checkout_targets(p, &names, &o, &out, e)) && out.failed.n)
+		rc = checkout_error(p, &out, e);
+	checkout_result_release(&out);
 	transfer_result_release(&r);
+	return rc;
+}
+
+/* --pull: what the run-cache knows of and only the remote has. */
+static int bring(struct project *p, const struct item *out, struct err *e)
+{
+	bool legacy = hashinfo_is_legacy(&out->hash);
+	struct transfer_opts t = { .run_cache = false };
+	struct want_set w = { 0 };
+	struct transfer_result r;
+	struct remote *remote;
+	struct oid id;
+	int rc;
+
+	if (!hashinfo_oid(&out->hash, &id))
+		return err_set(e, ERR_NOTFOUND, "its hash is of another kind");
+	if (remote_open_named(&remote, p->repo, out->remote, 0, e))
+		return -1;
+	memset(&r, 0, sizeof(r));
+	want_add_object(&w, out->path ? out->path : out->def, &id, legacy, 0);
+	rc = transfer_fetch_set(p, remote, &w, &t, &r, e);
+	if (!rc && (r.nfail || r.nmissing))
+		rc = err_set(e, ERR_NOTFOUND, "the remote does not have it whole");
+	remote_close(remote);
+	transfer_result_release(&r);
+	want_release(&w);
 	return rc;
 }
 
@@ -66,16 +95,15 @@ static int import(struct project *p, struct stage *s, struct err *e)
 	return import_update(p, &names, &o, e);
 }
 
-static void pull_run_cache(struct project *p)
+static void pull_run_cache(void *data)
 {
-	autostrvec struct strvec none = STRVEC_INIT;
-	struct collect_opts c = { .targets = &none };
+	struct session *s = data;
 	struct transfer_opts t = { .run_cache = true };
 	struct transfer_result r;
 	autoerr struct err e = ERR_INIT;
 
 	memset(&r, 0, sizeof(r));
-	if (transfer_fetch(p, &c, &t, &r, &e))
+	if (transfer_fetch_runs(s->project, &t, &r, &e))
 		ui_warn("Failed to pull run cache: %s", e.msg);
 	transfer_result_release(&r);
 }
@@ -101,12 +129,13 @@ static int read_jobs(const struct repro_args *a, struct repo *r, unsigned *out, 
 static int run_plan(struct session *s, const struct repro_args *a, struct plan *plan, struct run_result *res,
 		    struct err *e)
 {
-	const struct run_hooks hooks = { .confirm = confirm, .flush = flush, .output = output, .pull = pull, .import = import };
+	const struct run_hooks hooks = { .confirm = confirm, .flush = show_run_flush, .output = show_run_output,
+					 .pull = pull, .bring = bring, .import = import };
 	struct run_opts o = {
 		.force = a->force, .dry = a->dry, .pull = a->pull, .allow_missing = a->allow_missing,
 		.no_run_cache = a->no_run_cache, .no_commit = a->no_commit, .force_downstream = a->force_downstream,
 		.interactive = a->interactive || config_bool(s->repo->config, "core", "interactive", false),
-		.explain = a->explain, .cmdline = "git-data repro",
+		.explain = a->explain, .quiet = ui_is_quiet(), .cmdline = "git-data repro",
 		.on_error = a->ignore_errors ? RUN_IGNORE : a->keep_going ? RUN_KEEP_GOING : RUN_FAIL,
 	};
 
@@ -123,20 +152,18 @@ static int run(struct session *s, void *args, struct err *e)
 	struct plan_opts po = {
 		.targets = &a->targets, .recursive = a->recursive, .pipeline = a->pipeline,
 		.all_pipelines = a->all_pipelines, .downstream = a->downstream, .single_item = a->single_item,
-		.glob = a->glob,
+		.glob = a->glob, .named = a->pull && !a->no_run_cache ? pull_run_cache : NULL, .data = s,
 	};
 	struct plan plan = { NULL, 0 };
 	struct run_result res = { 0 };
 	struct index *x;
 	int rc;
 
-	if (repo_tmp(s->repo, e) || project_index(s->project, &x, e) || plan_make(&plan, x, &po, e)) {
+	if (repo_tmp(s->repo, e) || project_index_some(s->project, &x, e) || plan_make(&plan, x, &po, e)) {
 		if (!e->exit_status && e->code != ERR_INTR && e->code != ERR_CONFIG)
 			e->exit_status = 255;
 		return -1;
 	}
-	if (a->pull && !a->no_run_cache)
-		pull_run_cache(s->project);
 	rc = run_plan(s, a, &plan, &res, e);
 	plan_release(&plan);
 	if (rc || session_tell_git(s, e))
@@ -166,8 +193,8 @@ static const struct opt opts[] = {
 	F(0, "no-commit", no_commit, "Don't put files/directories into cache."),
 	F(0, "no-run-cache", no_run_cache, "Execute stage commands even if they have already been run with the same "
 	  "command/dependencies/outputs/etc before."),
-	OPT_STR('j', "jobs", "<number>", repro_args, jobs, "Run so many stages at a time; 'auto': one per core."),
-	F(0, "explain", explain, "Say why each stage runs."),
+	OPT_OWN('j', "jobs", OPT_K_STR, "<number>", repro_args, jobs, "Run so many stages at a time; 'auto': one per core."),
+	OPT_OWN_FLAG(0, "explain", repro_args, explain, "Say why each stage runs."),
 	OPT_END
 };
 static const struct pos pos[] = {

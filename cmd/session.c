@@ -3,6 +3,7 @@
  */
 #include "cmd/cmd.h"
 #include "core/base/temps.h"
+#include "core/data/movelog.h"
 #include "core/data/project.h"
 #include "core/repo/config.h"
 #include "core/repo/gitrepo.h"
@@ -60,6 +61,7 @@ static int open_needs(struct session *s, struct err *e)
 	if (repolock_take(&s->lock, s->repo, s->wait_for_lock, e))
 		return -1;
 	temps_open(s->repo->tmp_dir);
+	movelog_recover(s->repo);
 	return 0;
 }
 
@@ -91,6 +93,8 @@ int session_run(struct session *s, void *args, struct err *e)
 		return -1;
 	}
 	rc = s->cmd->run(s, args, e);
+	if (rc >= 0 && s->project && project_flush(s->project, e))
+		rc = -1;
 	if (rc >= 0 && session_tell_git(s, e))
 		rc = -1;
 	if (rc < 0)

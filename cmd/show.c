@@ -142,20 +142,27 @@ struct node *show_status(const struct stage_status *st)
 	return list;
 }
 
+const char *show_past_config(const char *msg)
+{
+	static const char head[] = "configuration error - ";
+
+	return str_starts(msg, head) ? msg + sizeof(head) - 1 : msg;
+}
+
 void show_failed(struct err *e, const char *what)
 {
 	char *msg;
 
-	if (e->report)
+	if (e->report || (e->msg && str_starts(e->msg, "unexpected error")))
 		return;
-	msg = xasprintf("%s - %s", what, e->msg ? e->msg : "");
+	msg = xasprintf("%s - %s", what, show_past_config(e->msg ? e->msg : ""));
 	free(e->msg);
 	e->msg = msg;
 }
 
 void show_config_error(struct err *e)
 {
-	if (e->code == ERR_CONFIG && e->msg && !str_starts(e->msg, "configuration error"))
+	if (e->code == ERR_CONFIG)
 		show_failed(e, "configuration error");
 }
 
@@ -165,11 +172,18 @@ void show_unexpected(struct err *e)
 
 	if (e->report)
 		return;
+	e->exit_status = 255;
+	if (e->msg && str_starts(e->msg, "unexpected error"))
+		return;
 	msg = xasprintf("unexpected error - %s", e->msg ? e->msg : "");
 	free(e->msg);
 	e->msg = msg;
-	e->exit_status = 255;
-	err_hint(e, "\nHaving any troubles? Hit us up at https://dvc.org/support, we are always happy to help!");
+}
+
+void show_outage(struct err *e)
+{
+	if ((e->code == ERR_AUTH || e->code == ERR_TEMP) && !e->exit_status)
+		show_unexpected(e);
 }
 
 /* tqdm's rule: at most three digits before a unit, steps of 1024. */
@@ -194,4 +208,14 @@ void show_size(struct str *out, double bytes)
 		bytes /= 1024;
 	}
 	str_addf(out, "%3.1fY", bytes);
+}
+
+void show_run_flush(void *data UNUSED)
+{
+	ui_flush();
+}
+
+void show_run_output(const void *p, size_t n, void *data UNUSED)
+{
+	ui_out_bytes(p, n);
 }

@@ -32,7 +32,12 @@ void show_failed(struct err *e, const char *what);
 /* DVC's words in front of a settings error that its main() reports. */
 void show_config_error(struct err *e);
 /* What DVC says of a failure its code did not foresee. Exit 255. */
+const char *show_past_config(const char *msg);  /* behind other words a configuration error is not called so */
 void show_unexpected(struct err *e);
+void show_outage(struct err *e);        /* the same for a server that does not answer, or refuses the login */
+/* Hooks of a run: what its commands print comes in order with what we print. */
+void show_run_flush(void *data);
+void show_run_output(const void *p, size_t n, void *data);
 /* 1.00k as DVC prints sizes */
 void show_size(struct str *out, double bytes);
 

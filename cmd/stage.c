@@ -1,5 +1,6 @@
 /* stage - creates stages and lists them. */
 #include "cmd/cmd.h"
+#include "cmd/show.h"
 
 #include "core/base/fs.h"
 #include "core/base/node.h"
@@ -7,10 +8,13 @@
 #include "core/data/track.h"
 #include "core/pipeline/plan.h"
 #include "core/pipeline/runner.h"
+#include "core/repo/config.h"
 #include "core/repo/repo.h"
+#include "core/repo/srctree.h"
 #include "core/stage/dvcyaml.h"
 #include "core/stage/index.h"
 #include "core/stage/stage.h"
+#include "core/stage/template.h"
 
 struct add_args {
 	const char *name, *wdir, *desc;
@@ -65,6 +69,21 @@ static int refuse_stage_file(const char *path, bool out, struct err *e)
 	if (!strcmp(base, "dvc.yaml") || str_ends(base, ".dvc"))
 		return err_set(e, ERR_FAIL, "DVC file '%s' cannot be %s.", path, out ? "an output" : "a dependency");
 	return 0;
+}
+
+/* remote://name/path needs a remote of that name. */
+static int check_dep(struct repo *r, const char *dep, struct err *e)
+{
+	const char *rest = str_starts(dep, "remote://") ? dep + strlen("remote://") : NULL;
+	autofree char *name = rest ? xstrndup(rest, strcspn(rest, "/")) : NULL;
+
+	if (!*dep) {
+		err_set(e, ERR_FAIL, "unexpected error - a dependency has no name");
+		return -1;
+	}
+	if (name && !config_has_remote(r->config, name))
+		return err_set(e, ERR_CONFIG, "config file error: remote '%s' doesn't exist", name);
+	return refuse_stage_file(dep, false, e);
 }
 
 static int add_outs(struct stage *s, const struct strvec *paths, bool cache, bool persist, bool metric, bool plot,
@@ -132,9 +151,10 @@ static int check_external(struct repo *r, struct stage *s, struct err *e)
 	stage_localise(s, r->root);
 
 	for (size_t i = 0; i < s->nouts; i++) {
-		autofree char *shown = item_show(s->outs[i], r->cwd_rel);
+		bool is_root = s->outs[i]->path && !*s->outs[i]->path;
+		autofree char *shown = is_root ? xstrdup(r->root) : item_show(s->outs[i], r->cwd_rel);
 
-		if (s->outs[i]->cache && !s->outs[i]->path)
+		if (s->outs[i]->cache && (is_root || !s->outs[i]->path))
 			str_addf(&list, "%s%s", list.len ? ", " : "", shown);
 	}
 	return !list.len ? 0 : err_set(e, ERR_FAIL, "Cached output(s) outside of DVC project: %s. See "
@@ -166,13 +186,17 @@ static int check_twice(struct repo *r, const struct stage *s, struct err *e)
 	return 0;
 }
 
-static int build(struct session *s, const struct add_args *a, struct stage **out, struct err *e)
+static int build(struct session *s, const struct add_args *a, struct index *x, struct stage **out, struct err *e)
 {
 	autofree char *file = *s->repo->cwd_rel ? path_join(s->repo->cwd_rel, "dvc.yaml") : xstrdup("dvc.yaml");
 	autofree char *cmd = join_command(&a->command);
 	autonode struct node *params = params_list(&a->params);
 	struct stage *st = stage_new(STAGE_PIPELINE, file, a->name);
 
+	if (index_git_ignored(x, file, false)) {
+		err_set(e, ERR_FAIL, "bad DVC file name 'dvc.yaml' is git-ignored.");
+		goto undo;
+	}
 	if (a->wdir && *a->wdir) {
 		if (check_dir(s->repo, a->wdir, "stage working dir", e))
 			goto undo;
@@ -184,7 +208,7 @@ static int build(struct session *s, const struct add_args *a, struct stage **out
 	if (add_all_outs(st, a, e) || check_external(s->repo, st, e))
 		goto undo;
 	for (size_t i = 0; i < a->deps.n; i++) {
-		if (refuse_stage_file(a->deps.v[i], false, e))
+		if (check_dep(s->repo, a->deps.v[i], e))
 			goto undo;
 		stage_add_dep(st, a->deps.v[i], str_starts(a->deps.v[i], "ds://") ? DEP_DATASET : DEP_PATH);
 	}
@@ -236,21 +260,25 @@ static int check_graph(struct session *s, struct index *x, const struct stage *a
 		       "the overlapping output.", out, name, name);
 }
 
-static void ignore_outs(struct session *s, const struct stage *st)
+/* The stage is written by then, whatever git has to say about its outputs. */
+static int ignore_outs(struct session *s, const struct stage *st, struct err *e)
 {
 	for (size_t i = 0; i < st->nouts; i++) {
 		autoerr struct err why = ERR_INIT;
 		autofree char *abs = NULL;
 		autofree char *dir = NULL;
 
+		if (track_check_git(s->project, st->outs[i], e))
+			return -1;
 		if (!track_ignore(s->project, st->outs[i], &why))
 			continue;
 		abs = item_abs(st->outs[i], s->repo->root);
 		dir = path_dir(abs);
-		ui_warn("Could not create .gitignore entry in %s/.gitignore. DVC will attempt to create .gitignore entry "
+		ui_note("Could not create .gitignore entry in %s/.gitignore. DVC will attempt to create .gitignore entry "
 			"again when the stage is run.", dir);
-		return;
+		break;
 	}
+	return 0;
 }
 
 static bool never(const char *question, void *data)
@@ -260,21 +288,9 @@ static bool never(const char *question, void *data)
 	return false;
 }
 
-static void flush(void *data)
-{
-	(void)data;
-	fflush(stdout);
-}
-
-static void output(const void *p, size_t n, void *data)
-{
-	(void)data;
-	ui_out_bytes(p, n);
-}
-
 static int run_now(struct session *s, struct stage *st, struct err *e)
 {
-	const struct run_hooks hooks = { .confirm = never, .flush = flush, .output = output };
+	const struct run_hooks hooks = { .confirm = never, .flush = show_run_flush, .output = show_run_output };
 	const struct run_opts o = { .jobs = 1, .cmdline = "git-data stage add" };
 	struct step step = { .stage = st };
 	struct plan plan = { &step, 1 };
@@ -287,10 +303,12 @@ static int run_now(struct session *s, struct stage *st, struct err *e)
 	if (!runner_run(s->project, &plan, s->lock, &o, &hooks, &res, e))
 		return 0;
 	if (e->msg && str_starts(e->msg, prefix)) {
-		char *rest = xstrdup(e->msg + strlen(prefix));
+		const char *rest = e->msg + strlen(prefix);
+		/* What the system refuses is no exception of DVC's own. */
+		char *bare = xasprintf("%s%s", str_starts(rest, "[Errno ") ? "unexpected error - " : "", rest);
 
 		free(e->msg);
-		e->msg = rest;
+		e->msg = bare;
 	}
 	return -1;
 }
@@ -308,33 +326,49 @@ static int check_args(const struct add_args *a, struct err *e)
 	return valid_name(a->name) ? 0 : err_set(e, ERR_FAIL, "Stage name cannot contain punctuation characters.");
 }
 
+/* Only that name matters, not what the other stages say. */
+static int check_new(struct index *x, const struct stage *st, struct err *e)
+{
+	static const struct tmpl_want nothing = { .name = "" };
+
+	if (!srctree_is_file(x->tree, st->file))
+		return 0;
+	if (index_load_file(x, st->file, &nothing, e))
+		return -1;
+	if (!dvcyaml_declares(x, st->file, st->name))
+		return 0;
+	return err_set(e, ERR_EXISTS, "Stage '%s' already exists in 'dvc.yaml'. Use '--force' to overwrite.", st->name);
+}
+
 static int run_add(struct session *s, void *args, struct err *e)
 {
 	struct add_args *a = args;
 	struct stage *st = NULL, *old;
 	struct index *x;
+	int rc;
 
-	if (check_args(a, e) || build(s, a, &st, e))
+	if (check_args(a, e) || project_index_some(s->project, &x, e) || build(s, a, x, &st, e))
 		return -1;
-	if (project_index(s->project, &x, e)) {
+	if ((!a->force && check_new(x, st, e)) || index_load_rest(x, 0, e)) {
 		stage_free(st);
 		return -1;
 	}
 	old = index_stage(x, st->file, st->name);
-	if (old && !a->force) {
-		stage_free(st);
-		return err_set(e, ERR_EXISTS, "Stage '%s' already exists in 'dvc.yaml'. Use '--force' to overwrite.", a->name);
-	}
 	if (old) {
 		restore_fields(st, old);
 		stage_free(index_take(x, old));
 	}
 	index_add(x, st);
-	if (check_graph(s, x, st, e) || dvcyaml_put_stage(s->repo, st, true, e))
+	if (index_check_items(x, st, e) || check_graph(s, x, st, e) || dvcyaml_put_stage(s->repo, st, true, e))
 		return -1;
-	ignore_outs(s, st);
-	ui_info("Added stage '%s' in 'dvc.yaml'", a->name);
-	return a->run ? run_now(s, st, e) : 0;
+	rc = ignore_outs(s, st, e);
+	if (!rc) {
+		ui_info("Added stage '%s' in 'dvc.yaml'", a->name);
+		rc = a->run ? run_now(s, st, e) : 0;
+	}
+	if (rc)
+		track_rollback(s->project);
+	return rc;
 }
 
 /* --- list --- */
@@ -466,9 +500,8 @@ static int run_list(struct session *s, void *args, struct err *e)
 		return -1;
 	if (!a->all) {
 		x = index_new(s->repo, work);
-		rc = a->recursive ? index_load_rest(x, a->fail ? 0 : INDEX_SKIP_BROKEN, e) : 0;
-		if (!rc)
-			rc = list_targets(s, a, x, e);
+		x->lenient = !a->fail;
+		rc = list_targets(s, a, x, e);
 	} else {
 		rc = index_load(&x, s->repo, work, a->fail ? 0 : INDEX_SKIP_BROKEN, e);
 		if (rc)
@@ -481,7 +514,7 @@ static int run_list(struct session *s, void *args, struct err *e)
 
 static const struct opt add_opts[] = {
 	{ 'n', "name", OPT_K_STR, "name", offsetof(struct add_args, name), "Name of the stage to add", NULL, NULL, NULL, NULL,
-	  true },
+	  true, false },
 	OPT_FLAG('f', "force", add_args, force, "Overwrite existing stage"),
 	OPT_LIST('d', "deps", "<path>", add_args, deps, "Declare dependencies for reproducible cmd."),
 	OPT_LIST('p', "params", "[<filename>:]<params_list>", add_args, params,
@@ -514,7 +547,7 @@ static const struct opt list_opts[] = {
 	OPT_FLAG(0, "fail", list_args, fail, "Fail immediately, do not suppress any syntax errors."),
 	OPT_FLAG('R', "recursive", list_args, recursive, "List all stages inside the specified directory."),
 	{ 0, "name-only", OPT_K_FLAG, NULL, offsetof(struct list_args, name_only), "List only stage names.", NULL, NULL, NULL,
-	  "names-only", false },
+	  "names-only", false, false },
 	OPT_END
 };
 static const struct pos list_pos[] = {

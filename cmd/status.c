@@ -7,6 +7,7 @@
 #include "core/cache/oid.h"
 #include "core/cache/store.h"
 #include "core/data/compare.h"
+#include "core/data/inuse.h"
 #include "core/data/project.h"
 #include "core/data/remote.h"
 #include "core/data/transfer.h"
@@ -22,7 +23,9 @@ struct status_args {
 	int64_t jobs;
 };
 static const struct opt status_options[] = {
+	OPT_PLAIN('v', "verbose", OPT_K_VERBOSE, "Be verbose."),
 	OPT_INT('j', "jobs", "<number>", status_args, jobs, "How many questions to have under way at a time."),
+	OPT_PLAIN('q', "quiet", OPT_K_QUIET, "Say nothing; exit with 1 when something changed."),
 	OPT_FLAG('c', "cloud", status_args, cloud, "Compare the cache with the remote."),
 	OPT_STR('r', "remote", "<name>", status_args, remote, "The remote to compare the cache with."),
 	OPT_FLAG('a', "all-branches", status_args, all_branches, "With -c: what all branches use."),
@@ -41,11 +44,6 @@ static const struct pos status_pos[] = {
 
 /* ---- the work tree ---- */
 
-static bool has_own_source(const struct stage *st)
-{
-	return stage_is_repo_import(st) || (stage_is_import(st) && (st->deps[0]->meta.version_id || st->deps[0]->files));
-}
-
 static int one_stage(struct session *s, struct stage *st, const char *inside, const struct status_args *a,
 		     struct node *out, struct err *e)
 {
@@ -54,11 +52,13 @@ static int one_stage(struct session *s, struct stage *st, const char *inside, co
 	struct stage_status found = { 0 };
 	int rc;
 
-	if (st->frozen && !has_own_source(st))
+	if (st->frozen && !stage_is_repo_import(st) && !stage_is_versioned_import(st))
 		ui_warn("stage: '%s' is frozen. Its dependencies are not going to be shown in the status output.", name);
 	rc = compare_stage_with(s->project, st, &o, &found, e);
 	if (!rc && found.n)
 		node_set(out, name, show_status(&found));
+	if (rc && e->code == ERR_PARSE && e->exit_status == 255)
+		show_unexpected(e);     /* other failures with this status are such that DVC expects */
 	stage_status_release(&found);
 	return rc;
 }
@@ -109,6 +109,9 @@ static int cloud_one(struct session *s, struct remote *r, struct want_set *w, st
 	struct binset have = BINSET_INIT(WANT_KEY);
 	int rc = transfer_have(s->project, r, w, false, &have, e);
 
+	/* As for push: what DVC does not handle there; a remote that cannot list is not asked that way. */
+	if (rc && e->code != ERR_INTR && e->code != ERR_CONFIG && (r->caps & REMOTE_LIST))
+		show_unexpected(e);
 	for (size_t i = 0; !rc && i < w->n; i++) {
 		autofree char *path = want_path(w, &w->v[i]), *shown = repo_show(s->repo, path);
 		unsigned char key[WANT_KEY];
@@ -122,7 +125,9 @@ static int cloud_one(struct session *s, struct remote *r, struct want_set *w, st
 		} else {
 			bool there = binset_has(&have, key);
 
-			if (here != there || !here)
+			if (!here && !there && w->v[i].id.is_dir)       /* what it held is not known */
+				transfer_warn_nowhere(&w->v[i].id, w->v[i].legacy);
+			else if (here != there || !here)
 				node_set(out, shown, node_str(here ? "new" : there ? "deleted" : "missing"));
 		}
 	}
@@ -130,17 +135,31 @@ static int cloud_one(struct session *s, struct remote *r, struct want_set *w, st
 	return rc;
 }
 
+static bool is_versioned(const struct session *s, const char *remote)
+{
+	const char *name = remote ? remote : config_get(s->repo->config, "core", "remote");
+	autofree char *section = name ? xasprintf("remote \"%s\"", name) : NULL;
+
+	return section && (config_bool(s->repo->config, section, "version_aware", false) ||
+			   config_bool(s->repo->config, section, "worktree", false));
+}
+
 /* The objects of one remote. What only the remote has of manifests is brought first: without them nothing is compared. */
 static int cloud_part(struct session *s, const struct status_args *a, struct want_part *part,
 		      const struct collect_opts *c, struct node *out, struct err *e)
 {
-	const char *name = part->remote ? part->remote : a->remote;
 	struct want_parts again = { 0 };
 	struct want_set *w = &part->set;
 	struct remote *r = NULL;
 	size_t got = 0;
-	int rc = remote_open_named(&r, s->repo, name, (unsigned)a->jobs, e);
+	int rc = remote_open_named(&r, s->repo, part->remote ? part->remote : a->remote, (unsigned)a->jobs, e);
 
+	if (part->remote) {     /* what has a remote of its own is not asked for; but the remote must be one */
+		remote_close(r);
+		return rc ? err_wrap(e, "Failed to collect 'workspace'") : 0;
+	}
+	if (!rc && is_versioned(s, a->remote))
+		rc = err_set(e, ERR_FAIL, "config file error: 'status' is unsupported for cloud versioned remotes");
 	if (!rc)
 		rc = transfer_manifests(s->project, r, w, &got, e);
 	if (!rc && got) {
@@ -157,34 +176,19 @@ static int cloud_part(struct session *s, const struct status_args *a, struct wan
 	return rc;
 }
 
-static bool is_versioned(const struct session *s, const char *remote)
-{
-	const char *name = remote ? remote : config_get(s->repo->config, "core", "remote");
-	autofree char *section = name ? xasprintf("remote \"%s\"", name) : NULL;
-
-	return section && (config_bool(s->repo->config, section, "version_aware", false) ||
-			   config_bool(s->repo->config, section, "worktree", false));
-}
-
 static int cloud_status(struct session *s, const struct status_args *a, struct node *out, struct err *e)
 {
 	struct collect_opts c = { .targets = &a->targets, .all_branches = a->all_branches, .all_tags = a->all_tags,
 				  .all_commits = a->all_commits, .recursive = a->recursive,
-				  .with_deps = a->with_deps, .push = true, .remote = a->remote };
+				  .with_deps = a->with_deps, .strict = true, .push = true };
 	struct want_parts parts = { 0 };
-	struct remote *r = NULL;
 	struct index *x;
-	int rc = project_index(s->project, &x, e);
+	int rc;
 
-	if (!rc && !x->n && !a->all_branches && !a->all_tags && !a->all_commits)
-		return 0;       /* DVC asks no remote about nothing */
-	if (!rc && a->remote)
-		rc = remote_open_named(&r, s->repo, a->remote, (unsigned)a->jobs, e);
-	remote_close(r);
-	if (!rc && is_versioned(s, a->remote))
-		return err_set(e, ERR_FAIL, "'status' is unsupported for cloud versioned remotes");
-	if (!rc)
-		rc = transfer_collect_parts(s->project, &c, &parts, e);
+	/* Targets are looked up when every stage file was read. */
+	if (a->targets.n && project_index(s->project, &x, e))
+		return err_wrap(e, "Failed to collect 'workspace'");
+	rc = transfer_collect_parts(s->project, &c, &parts, e);
 	for (size_t i = 0; !rc && i < parts.n; i++)
 		rc = cloud_part(s, a, &parts.v[i], &c, out, e);
 	want_parts_release(&parts);
@@ -225,8 +229,10 @@ static int run_status(struct session *s, void *argp, struct err *e)
 	int rc;
 
 	rc = a->cloud || a->remote ? cloud_status(s, a, found, e) : local_status(s, a, found, e);
-	if (rc)
+	if (rc) {
+		show_outage(e);
 		return rc;
+	}
 	if (a->json) {
 		ui_json(found);
 		return 0;
@@ -237,8 +243,10 @@ static int run_status(struct session *s, void *argp, struct err *e)
 		print(found, a->cloud ? 1 : 0);
 		return 0;
 	}
-	if (project_index(s->project, &x, e))
+	if (project_index(s->project, &x, e)) {
+		e->exit_status = 255;   /* past what DVC expects to fail */
 		return -1;
+	}
 	remote = a->remote ? a->remote : config_get(s->repo->config, "core", "remote");
 	if (!x->n)
 		ui_info("There are no data or pipelines tracked in this project yet.\n"
@@ -251,7 +259,7 @@ static int run_status(struct session *s, void *argp, struct err *e)
 }
 
 const struct cmd cmd_status = {
-	.name = "status", .run = run_status, .needs = NEED_REPO | NEED_LOCK | FAIL_IS_1 | NO_SCM_NOTE | QUIET_AND_VERBOSE,
+	.name = "status", .run = run_status, .needs = NEED_REPO | NEED_LOCK | FAIL_IS_1 | NO_SCM_NOTE,
 	.args_size = sizeof(struct status_args), .opts = status_options, .pos = status_pos,
 	.summary = "Show changed stages, compare local cache and a remote storage.",
 	.help = "Shows stages whose dependencies or outputs changed; with -c or -r, objects that the cache or the "

@@ -2,21 +2,22 @@
 
 #include "cmd/show.h"
 #include "core/base/node.h"
+#include "core/base/proc.h"
 #include "core/base/progress.h"
 #include "core/data/checkout.h"
 #include "core/repo/config.h"
 #include "core/repo/repo.h"
 
-void sync_collect_opts(struct collect_opts *c, const struct sync_args *a)
+static void collect_opts_of(struct collect_opts *c, const struct sync_args *a)
 {
 	*c = (struct collect_opts){
 		.targets = &a->targets, .all_branches = a->all_branches, .all_tags = a->all_tags,
 		.all_commits = a->all_commits, .recursive = a->recursive, .with_deps = a->with_deps, .glob = a->glob,
-		.types = &a->types, .max_size = a->max_size > 0 ? (uint64_t)a->max_size : 0,
+		.types = &a->types, .max_size = a->max_size,
 	};
 }
 
-void sync_transfer_opts(struct transfer_opts *o, const struct sync_args *a)
+static void transfer_opts_of(struct transfer_opts *o, const struct sync_args *a)
 {
 	*o = (struct transfer_opts){
 		.remote = a->remote, .jobs = a->jobs > 0 && a->jobs < 4096 ? (unsigned)a->jobs : 0,
@@ -30,7 +31,7 @@ static void on_event(const char *json, void *data)
 	ui_out("%s\n", json);
 }
 
-void sync_begin(const struct sync_args *a)
+static void show_begin(const struct sync_args *a)
 {
 	if (a->json)
 		progress_event_sink(on_event, NULL);
@@ -38,7 +39,7 @@ void sync_begin(const struct sync_args *a)
 		ui_progress_start();
 }
 
-void sync_end(const struct sync_args *a)
+static void show_end(const struct sync_args *a)
 {
 	if (a->json)
 		progress_event_sink(NULL, NULL);
@@ -54,7 +55,11 @@ int sync_failures(const struct transfer_result *r, const char *method, struct er
 		const struct failure *f = &r->fail[i];
 
 		oid_hex(hex, &f->id);
-		ui_error("failed to transfer '%s' ('%s') - %s", hex, f->path, f->msg);
+		if (f->implied)
+			continue;
+		ui_error("failed to transfer '%s' - %s", hex, f->msg);
+		if (!str_starts(f->msg, "[Errno"))      /* DVC's own words stand alone */
+			ui_note("It is '%s'.", f->path);
 	}
 	if (r->nfail)
 		return err_set(e, ERR_FAIL, "%zu files failed to %s", r->nfail, method);
@@ -114,7 +119,7 @@ static struct node *failed_node(const struct failure *f)
 }
 
 static void summary_json(struct session *s, const char *done, const struct transfer_result *r,
-			 const struct checkout_result *out)
+			 const struct checkout_result *out, const struct err *e)
 {
 	autonode struct node *n = node_map();
 	struct node *failed = node_seq();
@@ -132,7 +137,18 @@ static void summary_json(struct session *s, const char *done, const struct trans
 		node_set(n, "added", show_paths(s, &out->added));
 		node_set(n, "deleted", show_paths(s, &out->deleted));
 	}
+	if (e)
+		node_set(n, "error", node_str(e->msg ? e->msg : err_code_name(e->code)));
 	ui_json(n);
+}
+
+void sync_broken_off(struct session *s, const struct sync_args *a, const char *done, const struct transfer_result *r,
+		     const struct checkout_result *out, const struct err *e)
+{
+	autoerr struct err signal = ERR_INIT;
+
+	if (a->json)
+		summary_json(s, done, r, out, proc_check(&signal) ? &signal : e);
 }
 
 void sync_summary(struct session *s, const struct sync_args *a, const char *done, const struct transfer_result *r,
@@ -142,7 +158,7 @@ void sync_summary(struct session *s, const struct sync_args *a, const char *done
 	autofree char *text = NULL;
 
 	if (a->json) {
-		summary_json(s, done, r, out);
+		summary_json(s, done, r, out, NULL);
 		return;
 	}
 	if (a->dry_run)
@@ -159,4 +175,48 @@ void sync_summary(struct session *s, const struct sync_args *a, const char *done
 	}
 	text = show_joined(&parts);
 	ui_info("%s", *text ? text : "Everything is up to date.");
+}
+
+const struct pos sync_pos[] = {
+	{ "targets", '*', offsetof(struct sync_args, targets), "Tracked paths, .dvc files or stages." },
+	POS_END
+};
+
+int sync_move(struct session *s, const struct sync_args *a, sync_fn *fn, struct transfer_result *r, struct err *e)
+{
+	struct collect_opts c;
+	struct transfer_opts o;
+	int rc;
+
+	collect_opts_of(&c, a);
+	transfer_opts_of(&o, a);
+	show_begin(a);
+	rc = fn(s->project, &c, &o, r, e);
+	show_end(a);
+	return rc;
+}
+
+int sync_run(struct session *s, const struct sync_args *a, const struct sync_kind *k, struct err *e)
+{
+	struct transfer_result r = { 0 };
+	int rc = sync_move(s, a, k->fn, &r, e);
+
+	if (!rc && a->dry_run)
+		sync_plan(a, k->verb, &r);
+	if (!rc && (a->json || !r.nfail))
+		sync_summary(s, a, k->done, &r, NULL);
+	else if (rc)
+		sync_broken_off(s, a, k->done, &r, NULL, e);
+	if (!rc)
+		rc = sync_failures(&r, k->method, e);
+	if (!rc && r.nunreached)
+		rc = err_set(e, ERR_FAIL, "%zu imports could not be fetched", r.nunreached);
+	if (rc && e->exit_status == 255)
+		show_unexpected(e);
+	else if (rc)
+		show_failed(e, k->failed);
+	if (rc && e->code != ERR_INTR && !e->exit_status)
+		e->exit_status = 1;
+	transfer_result_release(&r);
+	return rc;
 }

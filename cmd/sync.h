@@ -1,7 +1,8 @@
 /*
  * sync - what push, fetch and pull share: options, progress, reports.
  *
- *  Y1  With --json every line of stdout is one JSON object: an event for each object, and the result last.
+ *  Y1  With --json every line of stdout is one JSON object: an event for each object, and the result last, whatever ended
+ *      the command.
  */
 #ifndef CMD_SYNC_H
 #define CMD_SYNC_H
@@ -27,18 +28,21 @@ struct sync_args {
 #define SYNC_OPTIONS_SCOPE \
 	OPT_FLAG('d', "with-deps", sync_args, with_deps, "Also what the targets depend on."), \
 	OPT_FLAG('R', "recursive", sync_args, recursive, "Everything tracked below the given directories."), \
-	OPT_FLAG(0, "run-cache", sync_args, run_cache, "Also the history of stage runs."), \
-	{ 0, "no-run-cache", OPT_K_UNFLAG, NULL, offsetof(struct sync_args, run_cache), \
-	  "Not the history of stage runs.", NULL, NULL, NULL, NULL, false }
+	{ 0, "run-cache", OPT_K_ONOFF, NULL, offsetof(struct sync_args, run_cache), \
+	  "Also the history of stage runs.", NULL, NULL, NULL, "no-run-cache", false, false }
 #define SYNC_OPTIONS_OWN \
-	OPT_FLAG(0, "dry-run", sync_args, dry_run, "Say what would be moved; move nothing."), \
-	OPT_FLAG(0, "json", sync_args, json, "Print events and the result as JSON, one object a line.")
+	OPT_OWN_FLAG(0, "dry-run", sync_args, dry_run, "Say what would be moved; move nothing."), \
+	OPT_OWN_FLAG(0, "json", sync_args, json, "Print events and the result as JSON, one object a line.")
 
-void sync_collect_opts(struct collect_opts *c, const struct sync_args *a);
-void sync_transfer_opts(struct transfer_opts *o, const struct sync_args *a);
-/* Around the work: progress on the terminal, events on stdout. */
-void sync_begin(const struct sync_args *a);
-void sync_end(const struct sync_args *a);
+extern const struct pos sync_pos[];
+
+typedef int sync_fn(struct project *p, const struct collect_opts *c, const struct transfer_opts *o,
+		    struct transfer_result *r, struct err *e);
+struct sync_kind { sync_fn *fn; const char *verb, *done, *method, *failed; };
+/* All of push and fetch. */
+int  sync_run(struct session *s, const struct sync_args *a, const struct sync_kind *k, struct err *e);
+/* The work alone, with progress on the terminal and events on stdout. */
+int  sync_move(struct session *s, const struct sync_args *a, sync_fn *fn, struct transfer_result *r, struct err *e);
 /* Failures one by one, then the error that the command ends with ("2 files failed to upload"); 0 when none failed. */
 int  sync_failures(const struct transfer_result *r, const char *method, struct err *e);
 /* The plan of a dry run. */
@@ -46,5 +50,9 @@ void sync_plan(const struct sync_args *a, const char *direction, const struct tr
 /* "2 files pushed", "1 file fetched and 2 files added", "Everything is up to date."; 'out' may be NULL. */
 void sync_summary(struct session *s, const struct sync_args *a, const char *done, const struct transfer_result *r,
 		  const struct checkout_result *out);
+
+/* The command ends with e: with --json its result line, "error" in it, else nothing. */
+void sync_broken_off(struct session *s, const struct sync_args *a, const char *done, const struct transfer_result *r,
+		     const struct checkout_result *out, const struct err *e);
 
 #endif

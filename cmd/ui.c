@@ -8,10 +8,13 @@
 #include "core/base/str.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+#include <wchar.h>
 
 /* One terminal, one process: the only static mutable state of cmd/. */
 static struct {
@@ -22,41 +25,6 @@ static struct {
 	pthread_cond_t wake;
 	bool running, stop;
 } ui = { .mu = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
-
-static void show(enum notice_level level, const char *text, void *data UNUSED)
-{
-	if (level == NOTICE_INFO)
-		ui_info("%s", text);
-	else if (level == NOTICE_WARN)
-		ui_warn("%s", text);
-	else if (level == NOTICE_ERROR)
-		ui_error("%s", text);
-	else if (level == NOTICE_NOTE)
-		ui_note("%s", text);
-	else if (ui.verbose)
-		fprintf(stderr, "DEBUG: %s\n", text);
-}
-
-static bool env_ignores_tty(void)
-{
-	const char *v = getenv("DVC_IGNORE_ISATTY");
-
-	return v && (!strcasecmp(v, "1") || !strcasecmp(v, "y") || !strcasecmp(v, "yes") || !strcasecmp(v, "true"));
-}
-
-void ui_init(bool quiet, int verbose)
-{
-	ui.quiet = quiet;
-	ui.verbose = verbose;
-	ui.tty_out = isatty(1) && !env_ignores_tty();
-	ui.tty_err = isatty(2);
-	notice_sink(show, NULL);
-}
-
-bool ui_is_tty(void)
-{
-	return ui.tty_out;
-}
 
 static void clear_progress(void)
 {
@@ -76,6 +44,76 @@ static void put(FILE *f, const void *p, size_t n)
 	pthread_mutex_unlock(&ui.mu);
 }
 
+/* A failure must not be forgotten when a later flush has nothing left to write. */
+void ui_flush(void)
+{
+	if (fflush(stdout) && !ui.failed) {
+		ui.failed = true;
+		ui.error = errno;
+	}
+}
+
+static void debug(const char *text)
+{
+	autostr struct str line = STR_INIT;
+
+	str_adds(&line, "DEBUG: ");
+	str_add_safe(&line, text);
+	str_addc(&line, '\n');
+	put(stderr, line.buf, line.len);
+}
+
+static void show(enum notice_level level, const char *text, void *data UNUSED)
+{
+	if (level == NOTICE_INFO)
+		ui_info("%s", text);
+	else if (level == NOTICE_WARN)
+		ui_warn("%s", text);
+	else if (level == NOTICE_ERROR)
+		ui_error("%s", text);
+	else if (level == NOTICE_NOTE)
+		ui_note("%s", text);
+	else if (ui.verbose)
+		debug(text);
+}
+
+static bool env_ignores_tty(void)
+{
+	const char *v = getenv("DVC_IGNORE_ISATTY");
+
+	return v && (!strcasecmp(v, "1") || !strcasecmp(v, "y") || !strcasecmp(v, "yes") || !strcasecmp(v, "true"));
+}
+
+bool ui_is_quiet(void)
+{
+	return ui.quiet;
+}
+
+void ui_init(bool quiet, int verbose)
+{
+	ui.quiet = quiet;
+	ui.verbose = verbose;
+	ui.tty_out = isatty(1) && !env_ignores_tty();
+	ui.tty_err = isatty(2);
+	notice_sink(show, NULL);
+}
+
+bool ui_is_tty(void)
+{
+	return ui.tty_out;
+}
+
+size_t ui_columns(void)
+{
+	const char *env = getenv("COLUMNS");
+	struct winsize size = { 0 };
+	uint64_t n = 0;
+
+	if (env && str_to_u64(env, &n) && n && n < 100000)
+		return n;
+	return ioctl(1, TIOCGWINSZ, &size) || !size.ws_col ? 80 : size.ws_col;
+}
+
 /* U2: a name cannot move the cursor or change the colours of a terminal. */
 static void put_text(FILE *f, bool tty, const char *text, size_t n)
 {
@@ -91,12 +129,9 @@ static void put_text(FILE *f, bool tty, const char *text, size_t n)
 
 static void vout(bool newline, const char *fmt, va_list ap)
 {
-	autofree char *text = NULL;
-	int n = vasprintf(&text, fmt, ap);
+	autofree char *text = xvasprintf(fmt, ap);
 
-	if (n < 0)
-		return;
-	put_text(stdout, ui.tty_out, text, (size_t)n);
+	put_text(stdout, ui.tty_out, text, strlen(text));
 	if (newline)
 		put(stdout, "\n", 1);
 }
@@ -142,15 +177,15 @@ static void vtalk(const char *level, const char *color, const char *fmt, va_list
 	autostr struct str line = STR_INIT;
 	autofree char *text = NULL;
 
-	if (ui.quiet || vasprintf(&text, fmt, ap) < 0)
+	if (ui.quiet)
 		return;
-	fflush(stdout);
-	if (ui.tty_err) {
+	text = str_cut_lines(xvasprintf(fmt, ap));
+	ui_flush();
+	if (ui.tty_err)
 		str_addf(&line, "\033[%sm%s\033[39m: ", color, level);
-		str_add_safe(&line, text);
-	} else {
-		str_addf(&line, "%s: %s", level, text);
-	}
+	else
+		str_addf(&line, "%s: ", level);
+	str_add_safe(&line, text);
 	str_addc(&line, '\n');
 	put(stderr, line.buf, line.len);
 }
@@ -177,31 +212,32 @@ void ui_note(const char *fmt, ...)
 {
 	autofree char *text = NULL;
 	va_list ap;
-	int n;
 
 	if (ui.quiet)
 		return;
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	text = xvasprintf(fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		return;
-	put_text(stderr, ui.tty_err, text, (size_t)n);
+	put_text(stderr, true, text, strlen(text));
 	put(stderr, "\n", 1);
 }
 
 void ui_err(const struct err *e)
 {
+	static const char footer[] =
+		"\nHaving any troubles? Hit us up at https://dvc.org/support, we are always happy to help!\n";
+
 	if (e->report) {
 		ui_note("%s", e->msg);
 		return;
 	}
 	ui_error("%s", e->msg ? e->msg : "unknown failure");
 	if (e->hint && !ui.quiet) {
-		fflush(stdout);
-		put_text(stderr, ui.tty_err, e->hint, strlen(e->hint));
-		put(stderr, "\n", 1);
+		ui_flush();
+		ui_note("%s", e->hint);
 	}
+	if (e->msg && str_starts(e->msg, "unexpected error") && err_exit_status(e) == 255)
+		put(stderr, footer, sizeof(footer) - 1);        /* DVC says it with -q too */
 }
 
 void ui_json(const struct node *n)
@@ -215,16 +251,16 @@ void ui_json(const struct node *n)
 	put(stdout, s.buf, s.len);
 }
 
-/* The question as DVC's console shows it: broken at blanks so that no line passes 80 columns, the blank kept. */
+/* The question as DVC's console shows it: broken at blanks so that no line is too long, the blank kept. */
 static void ask(const char *question)
 {
 	autostr struct str out = STR_INIT;
-	size_t col = 0;
+	size_t col = 0, width = ui_columns();
 
 	while (*question) {
 		size_t word = strcspn(question, " \n"), gap = strspn(question + word, " ");
 
-		if (col && col + word > 80) {
+		if (col && col + word > width) {
 			str_addc(&out, '\n');
 			col = 0;
 		}
@@ -239,14 +275,16 @@ static void ask(const char *question)
 	put_text(stdout, ui.tty_out, str_cstr(&out), out.len);
 }
 
-bool ui_confirm(const char *question)
+static bool confirm(const char *text, bool broken)
 {
-	autofree char *text = xasprintf("%s [y/n]: ", question);
 	char line[64];
 
 	for (;;) {
-		ask(text);
-		fflush(stdout);
+		if (broken)
+			ask(text);
+		else
+			put_text(stdout, ui.tty_out, text, strlen(text));
+		ui_flush();
 		if (!fgets(line, sizeof(line), stdin))
 			return false;
 		line[strcspn(line, "\r\n")] = '\0';
@@ -258,62 +296,132 @@ bool ui_confirm(const char *question)
 	}
 }
 
-/* Columns a text takes: code points; a combining or wide one counts as one. */
-static size_t width(const char *s)
+bool ui_confirm(const char *question)
 {
-	size_t n = 0;
+	autofree char *text = xasprintf("%s [y/n]: ", question);
 
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
-	return n;
+	return confirm(text, true);
 }
 
-static void cell(struct str *out, const char *text, size_t w)
+bool ui_confirm_tty(const char *question)
 {
-	size_t n = width(text);
+	autofree char *text = xasprintf("%s [y/n] ", question);
 
-	str_adds(out, text);
-	if (n < w)
-		str_addn(out, ' ', w - n);
+	return ui.tty_out && confirm(text, false);
 }
 
-static void table_row(struct str *out, const char *const *cells, const size_t *w, size_t cols, bool markdown)
+/* Columns that so many bytes take on a terminal, wide and combining characters told apart; -1 for control characters. */
+static int width(const char *s, size_t n)
 {
+	mbstate_t st;
+	int w = 0;
+
+	memset(&st, 0, sizeof(st));
+	while (n) {
+		wchar_t c = 0;
+		size_t k = mbrtowc(&c, s, n, &st);
+		int one = 1;
+
+		if (!k || k > n) {
+			memset(&st, 0, sizeof(st));
+			k = 1;
+		} else if (c < 0x20 || (c >= 0x7f && c < 0xa0)) {
+			return -1;
+		} else if ((one = wcwidth(c)) < 0) {
+			one = 1;
+		}
+		w += one;
+		s += k;
+		n -= k;
+	}
+	return w;
+}
+
+/* The so many-th line of a cell, blanks around the whole of it left out. NULL: it has fewer. */
+static const char *cell_line(const char *text, size_t i, size_t *len)
+{
+	const char *end, *nl;
+
+	text += strspn(text, " \t\r\n\v\f");
+	for (end = text + strlen(text); end > text && strchr(" \t\r\n\v\f", end[-1]); end--)
+		;
+	for (; i; i--) {
+		nl = memchr(text, '\n', (size_t)(end - text));
+		if (!nl)
+			return NULL;
+		text = nl + 1;
+	}
+	nl = memchr(text, '\n', (size_t)(end - text));
+	*len = (size_t)((nl ? nl : end) - text);
+	return text;
+}
+
+static void widen(int *w, const char *cell, int more)
+{
+	const char *t;
+	size_t len;
+
+	for (size_t i = 0; (t = cell_line(cell, i, &len)); i++)
+		if (width(t, len) + more > *w)
+			*w = width(t, len) + more;
+}
+
+/* -> whether any of the cells has a line of this number */
+static bool table_line(struct str *out, const char *const *cells, const int *w, size_t cols, size_t i, bool markdown)
+{
+	size_t from = out->len;
+	bool any = false;
+
 	if (markdown)
 		str_adds(out, "| ");
 	for (size_t c = 0; c < cols; c++) {
+		size_t len = 0;
+		const char *t = cell_line(cells[c] ? cells[c] : "-", i, &len);
+		int have = width(t, len);
+
+		any |= t != NULL;
 		if (c)
 			str_adds(out, markdown ? " | " : "  ");
-		cell(out, cells[c] ? cells[c] : "-", w[c]);
+		str_add(out, t ? t : "", len);
+		str_addn(out, ' ', have < w[c] ? (size_t)(w[c] - have) : 0);
 	}
 	if (markdown)
 		str_adds(out, " |");
 	else
-		while (out->len && out->buf[out->len - 1] == ' ')
+		while (out->len > from && out->buf[out->len - 1] == ' ')
 			str_setlen(out, out->len - 1);
 	str_addc(out, '\n');
+	if (!any)
+		str_setlen(out, from);
+	return any;
+}
+
+static void table_row(struct str *out, const char *const *cells, const int *w, size_t cols, bool markdown)
+{
+	for (size_t i = 0; table_line(out, cells, w, cols, i, markdown); i++)
+		;
 }
 
 void ui_table(const char *const *head, size_t cols, char ***rows, size_t n, bool markdown)
 {
-	autofree size_t *w = xcalloc(cols, sizeof(*w));
+	autofree int *w = xcalloc(cols, sizeof(*w));
 	autostr struct str out = STR_INIT;
+	locale_t utf8, old;
 
-	if (ui.quiet)
-		return;
+	/* Whatever the user's locale is, the texts are UTF-8. */
+	utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	old = uselocale(utf8);
 	for (size_t c = 0; c < cols; c++) {
-		w[c] = head ? width(head[c]) + 2 : 0;
-		for (size_t r = 0; r < n; r++) {
-			size_t k = width(rows[r][c] ? rows[r][c] : "-");
-
-			w[c] = k > w[c] ? k : w[c];
-		}
+		if (head)
+			widen(&w[c], head[c], 2);
+		for (size_t r = 0; r < n; r++)
+			widen(&w[c], rows[r][c] ? rows[r][c] : "-", 0);
 	}
 	if (head)
 		table_row(&out, head, w, cols, markdown);
 	for (size_t c = 0; markdown && c < cols; c++) {
 		str_addc(&out, '|');
-		str_addn(&out, '-', w[c] + 2);
+		str_addn(&out, '-', (size_t)w[c] + 2);
 	}
 	if (markdown)
 		str_adds(&out, "|\n");
@@ -321,6 +429,9 @@ void ui_table(const char *const *head, size_t cols, char ***rows, size_t n, bool
 		table_row(&out, (const char *const *)rows[r], w, cols, markdown);
 	if (markdown)
 		str_addc(&out, '\n');
+	uselocale(old);
+	if (utf8)
+		freelocale(utf8);
 	put_text(stdout, ui.tty_out, str_cstr(&out), out.len);
 }
 
@@ -435,10 +546,7 @@ void ui_progress_stop(void)
 int ui_finish(struct err *e)
 {
 	ui_progress_stop();
-	if (fflush(stdout) && !ui.failed) {
-		ui.failed = true;
-		ui.error = errno;
-	}
+	ui_flush();
 	if (!ui.failed)
 		return 0;
 	if (ui.error == EPIPE) {

@@ -24,7 +24,7 @@ static int update_run(struct session *s, void *args, struct err *e)
 }
 
 static const struct opt update_options[] = {
-	OPT_STR(0, "rev", "<commit>", update_args, rev, "Git revision (e.g. SHA, branch, tag)."),
+	OPT_OPTSTR(0, "rev", "<commit>", update_args, rev, "Git revision (e.g. SHA, branch, tag)."),
 	OPT_FLAG('R', "recursive", update_args, recursive, "Update all stages in the specified directory."),
 	OPT_FLAG(0, "no-download", update_args, no_download,
 		 "Update .dvc file git revision/hash value(s) but do not download the file(s)."),

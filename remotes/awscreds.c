@@ -7,11 +7,13 @@
 #include "core/base/own.h"
 #include "core/base/proc.h"
 
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
 #define ROLE_DEPTH 8
 #define RENEW_BEFORE 300
+#define RENEW_PAUSE 60
 
 void aws_keys_release(struct aws_keys *k)
 {
@@ -82,17 +84,59 @@ const char *aws_option(const struct aws_setup *a, const char *key)
 	return awsini_get(&a->ini, a->profile, key);
 }
 
-bool aws_keys_stale(const struct aws_keys *k)
+static bool is_true(const char *v)
 {
-	return k->expires && (int64_t)time(NULL) + RENEW_BEFORE >= k->expires;
+	return v && !strcasecmp(v, "true");
+}
+
+const char *aws_endpoint(const struct aws_setup *a, const char *service)
+{
+	autofree char *variable = xasprintf("AWS_ENDPOINT_URL_%s", !strcmp(service, "s3") ? "S3" : "STS");
+	autofree char *option = xasprintf("%s.endpoint_url", service);
+	const char *v = env(variable);
+
+	if (is_true(env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) || is_true(aws_option(a, "ignore_configured_endpoint_urls")))
+		return NULL;
+	if (!v)
+		v = env("AWS_ENDPOINT_URL");
+	if (!v)
+		v = awsini_service(&a->ini, a->profile, option);
+	return v ? v : aws_option(a, "endpoint_url");
 }
 
 int64_t aws_time(const char *iso)
 {
 	struct tm tm = { 0 };
 	const char *rest = iso ? strptime(iso, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+	int hours, minutes, sign;
 
-	return rest ? (int64_t)timegm(&tm) : 0;
+	if (!rest)
+		return 0;
+	rest += *rest == '.' ? 1 + strspn(rest + 1, "0123456789") : 0;
+	sign = *rest == '+' ? 1 : *rest == '-' ? -1 : 0;
+	if (!sign || sscanf(rest + 1, "%2d:%2d", &hours, &minutes) != 2)
+		hours = minutes = 0;
+	return (int64_t)timegm(&tm) - sign * (hours * 3600 + minutes * 60);
+}
+
+int aws_keys_renew(struct aws_keys *k, struct aws_setup *a, bool now, struct err *e)
+{
+	int64_t t = (int64_t)time(NULL);
+	struct aws_keys new = { 0 };
+
+	if (!now && (!k->expires || t + RENEW_BEFORE < k->expires || (t < k->asked + RENEW_PAUSE && t < k->expires)))
+		return 0;
+	k->asked = t;
+	if (aws_keys_get(&new, a, e)) {
+		if (now || t >= k->expires)
+			return err_in(e, "cannot renew the keys");
+		err_release(e);
+		return 0;
+	}
+	aws_keys_release(k);
+	*k = new;
+	k->asked = t;
+	return 0;
 }
 
 static void set_keys(struct aws_keys *out, const char *access, const char *secret, const char *token, const char *source)
@@ -161,42 +205,6 @@ static int from_profile_keys(struct aws_keys *out, const struct aws_setup *a, co
 	return 1;
 }
 
-/* credential_process is split as a shell would split plain words and quotes, and run without one. */
-static int split_words(const char *s, struct strvec *out)
-{
-	autostr struct str word = STR_INIT;
-	char quote = 0;
-	bool any = false;
-
-	for (; *s; s++) {
-		if (quote) {
-			if (*s == quote)
-				quote = 0;
-			else if (*s == '\\' && quote == '"' && s[1])
-				str_addc(&word, *++s);
-			else
-				str_addc(&word, *s);
-		} else if (*s == '"' || *s == '\'') {
-			quote = *s;
-			any = true;
-		} else if (*s == '\\' && s[1]) {
-			str_addc(&word, *++s);
-			any = true;
-		} else if (*s == ' ' || *s == '\t') {
-			if (any)
-				strvec_push(out, str_cstr(&word));
-			str_reset(&word);
-			any = false;
-		} else {
-			str_addc(&word, *s);
-			any = true;
-		}
-	}
-	if (any)
-		strvec_push(out, str_cstr(&word));
-	return quote || !out->n ? -1 : 0;
-}
-
 static int from_program(struct aws_keys *out, const struct strvec *argv, const char *what, struct err *e)
 {
 	autostr struct str text = STR_INIT;
@@ -216,7 +224,7 @@ static int from_process(struct aws_keys *out, const struct aws_setup *a, const c
 
 	if (!line)
 		return 0;
-	if (split_words(line, &argv))
+	if (strvec_add_words(&argv, line) || !argv.n)
 		return err_set(e, ERR_CONFIG, "credential_process of the AWS profile '%s' cannot be read", profile);
 	return from_program(out, &argv, "credential_process", e);
 }
@@ -301,8 +309,12 @@ static int from_web_identity(struct aws_keys *out, struct aws_setup *a, struct e
 {
 	const char *file = env("AWS_WEB_IDENTITY_TOKEN_FILE"), *role = env("AWS_ROLE_ARN");
 
-	if (!file || !role)
+	if (a->profile_explicit || !file)
 		return 0;
+	if (!role)
+		role = aws_option(a, "role_arn");
+	if (!role)
+		return err_set(e, ERR_AUTH, "AWS_WEB_IDENTITY_TOKEN_FILE is set and AWS_ROLE_ARN is not");
 	return aws_sts_web_identity(out, a, role, file, env("AWS_ROLE_SESSION_NAME"), e) ? -1 : 1;
 }
 

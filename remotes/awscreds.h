@@ -4,7 +4,8 @@
  *  K1  remote's own keys, environment, role of the profile, web identity, keys of the profile, credential_process, the
  *      aws program for single sign-on, container, instance metadata.
  *  K2  A step that is configured and fails is an error that names it; a step that is not configured is passed over.
- *  K3  Temporary keys are renewed five minutes before they end.
+ *  K3  Temporary keys are renewed five minutes before they end, asked for at most once a minute; keys that still last stay
+ *      in use when that fails.
  *  K4  No key, token or answer of a credential service enters a message.
  */
 #ifndef REMOTES_AWSCREDS_H
@@ -17,6 +18,7 @@
 struct aws_keys {
 	char *access_key, *secret_key, *token;
 	int64_t expires;                /* Unix time; 0: never */
+	int64_t asked;                  /* when they, or newer ones, were asked for last */
 	const char *source;             /* for 'remote check': "environment", "profile", ... */
 };
 void aws_keys_release(struct aws_keys *k);
@@ -36,10 +38,13 @@ int  aws_setup_init(struct aws_setup *a, const char *profile, const char *creden
 		    const char *region, struct err *e);
 void aws_setup_release(struct aws_setup *a);
 const char *aws_option(const struct aws_setup *a, const char *key);     /* of the profile */
+/* Where a service ("s3", "sts") is: environment, the profile's services, the profile; NULL: at Amazon. */
+const char *aws_endpoint(const struct aws_setup *a, const char *service);
 /* ERR_AUTH with what to do when there are none. */
 int  aws_keys_get(struct aws_keys *out, struct aws_setup *a, struct err *e);
-bool aws_keys_stale(const struct aws_keys *k);
-int64_t aws_time(const char *iso);      /* 2024-01-01T00:00:00Z or with +00:00; 0: unreadable */
+/* K3: new ones in the place of old ones that end soon, or (now) at once. *k stays as it was when there are none. */
+int  aws_keys_renew(struct aws_keys *k, struct aws_setup *a, bool now, struct err *e);
+int64_t aws_time(const char *iso);      /* 2024-01-01T00:00:00Z or with +01:00; 0: unreadable */
 
 /* awssts.c: keys from services */
 int  aws_sts_assume(struct aws_keys *out, struct aws_setup *a, const struct aws_keys *by, const char *profile, struct err *e);

@@ -33,26 +33,49 @@ bool awsini_has(const struct awsini *a, const char *profile)
 	return map_has(&a->v, profile);
 }
 
-/* Name of the profile a section header opens; NULL: some other section. */
-static char *profile_of(const char *header, bool is_config)
+#define SERVICES "services\n"     /* no line holds a line end, so no profile has such a name */
+
+const char *awsini_service(const struct awsini *a, const char *profile, const char *key)
 {
-	autofree char *name = str_trim_dup(header);
-	size_t n;
+	const char *name = awsini_get(a, profile, "services");
+	autofree char *section = name ? xasprintf(SERVICES "%s", name) : NULL;
 
-	if (is_config && strcmp(name, "default")) {
-		char *rest;
+	return section ? awsini_get(a, section, key) : NULL;
+}
 
-		if (!str_starts(name, "profile") || !isspace((unsigned char)name[7]))
-			return NULL;
-		rest = str_trim_dup(name + 7);
-		free(name);
-		name = rest;
-	}
-	n = strlen(name);
+static void unquote(char *name)
+{
+	size_t n = strlen(name);
+
 	if (n >= 2 && (name[0] == '"' || name[0] == '\'') && name[n - 1] == name[0]) {
 		memmove(name, name + 1, n - 2);
 		name[n - 2] = 0;
 	}
+}
+
+/* "x" of "kind x"; NULL: it is of another kind. */
+static char *name_after(const char *header, const char *kind)
+{
+	size_t n = strlen(kind);
+	char *name;
+
+	if (strncmp(header, kind, n) || !isspace((unsigned char)header[n]))
+		return NULL;
+	name = str_trim_dup(header + n);
+	unquote(name);
+	return name;
+}
+
+/* Name of the profile a section header opens; NULL: some other section. */
+static char *profile_of(const char *header, bool is_config)
+{
+	autofree char *name = str_trim_dup(header), *services = NULL;
+
+	if (is_config && strcmp(name, "default")) {
+		services = name_after(name, "services");
+		return services ? xasprintf(SERVICES "%s", services) : name_after(name, "profile");
+	}
+	unquote(name);
 	return take(name);
 }
 

@@ -24,7 +24,7 @@ static const char *env(const char *name)
 
 static char *sts_url(const struct aws_setup *a)
 {
-	const char *url = env("AWS_ENDPOINT_URL_STS") ? env("AWS_ENDPOINT_URL_STS") : env("AWS_ENDPOINT_URL");
+	const char *url = aws_endpoint(a, "sts");
 	const char *tail = str_starts(a->region, "cn-") ? "amazonaws.com.cn" : "amazonaws.com";
 
 	return url ? xstrdup(url) : xasprintf("https://sts.%s.%s", a->region, tail);

@@ -2,17 +2,18 @@
 
 #include "core/base/hash.h"
 #include "core/base/own.h"
+#include "core/base/trail.h"
 #include "remotes/azxml.h"
+#include "remotes/parts.h"
 
-#include <errno.h>
 #include <strings.h>
 #include <time.h>
-#include <unistd.h>
 
 #define ONE_PUT_MAX (64ull << 20)
-#define BLOCK_MIN (16ull << 20)
+#define BLOCK_MIN (8ull << 20)
 #define BLOCKS_MAX 50000u
 #define BLOCKS_AT_ONCE 4u
+#define BLOCKS_IN_ALL 8u                /* what is under way is lost by a crash: many files get fewer each */
 #define PAGE 5000
 #define SKEW_SECS 300
 
@@ -21,17 +22,17 @@ struct azure {
 	struct azure_creds creds;
 	char *container;
 	char *prefix;                   /* "" or "a/b/" */
+	unsigned uploads;               /* in blocks, now */
 	int64_t skew;                   /* server's clock minus ours, once it mattered */
+	struct trail *trail;            /* digests of blocks; NULL before the first */
 };
 
 enum step { AZ_FIRST, AZ_PLAIN, AZ_HAVE, AZ_BLOCKS, AZ_COMMIT };
 
 /* A large upload: blocks with an md5 each, then the list of them. */
 struct upload {
+	struct parts p;
 	enum step step;
-	uint64_t block;
-	unsigned n, next, done;
-	bool *have;                     /* there from an earlier attempt */
 	char tag[25];                   /* makes block names unique to these bytes */
 };
 
@@ -94,9 +95,12 @@ static int prepare_simple(struct azure *z, struct hop *o, struct hreq *q, struct
 		add_query(q, "versionid", op->want_version);
 	if (op->kind == ROP_GET) {
 		q->to_sink = true;
-		q->from = op->off;
-		if (op->off)
-			hreq_header(q, "Range: bytes=%llu-", (unsigned long long)op->off);
+		if (!q->upto)
+			q->from = op->off;
+		if (q->upto)
+			hreq_header(q, "Range: bytes=%llu-%llu", (unsigned long long)q->from, (unsigned long long)q->upto - 1);
+		else if (q->from)
+			hreq_header(q, "Range: bytes=%llu-", (unsigned long long)q->from);
 	} else if (op->kind == ROP_PUT) {
 		hreq_header(q, "x-ms-blob-type: BlockBlob");
 		hreq_header(q, "Content-Type: application/octet-stream");
@@ -123,13 +127,10 @@ static char *block_id(const struct upload *u, unsigned i)
 static struct upload *upload_new(const struct rop *op)
 {
 	struct upload *u = xcalloc(1, sizeof(*u));
+	uint64_t block = (op->size + BLOCKS_MAX - 1) / BLOCKS_MAX;
 	char hex[33];
 
-	u->block = (op->size + BLOCKS_MAX - 1) / BLOCKS_MAX;
-	if (u->block < BLOCK_MIN)
-		u->block = BLOCK_MIN;
-	u->n = (unsigned)((op->size + u->block - 1) / u->block);
-	u->have = xcalloc(u->n, sizeof(*u->have));
+	parts_init(&u->p, op->size, block < BLOCK_MIN ? BLOCK_MIN : block);
 	hex_encode(hex, op->md5, 16);
 	if (op->flags & ROP_HAS_MD5)
 		snprintf(u->tag, sizeof(u->tag), "%.24s", hex);
@@ -140,59 +141,26 @@ static struct upload *upload_new(const struct rop *op)
 	return u;
 }
 
-static int block_md5(const struct rop *op, uint64_t off, uint64_t len, unsigned char md5[16], struct err *e)
-{
-	autofree char *buf = NULL;
-	struct md5 m;
-
-	if (op->fd < 0) {
-		md5_once((const char *)op->mem + off, len, md5);
-		return 0;
-	}
-	buf = xmalloc(1 << 20);
-	md5_init(&m);
-	while (len) {
-		ssize_t n = pread(op->fd, buf, len < (1 << 20) ? len : 1 << 20, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(e, "cannot read the object");
-		if (!n)
-			return err_set(e, ERR_CHANGED, "the object became shorter while it was sent");
-		md5_update(&m, buf, (size_t)n);
-		off += (uint64_t)n;
-		len -= (uint64_t)n;
-	}
-	md5_final(&m, md5);
-	return 0;
-}
-
 static int prepare_block(struct azure *z, struct hop *o, struct hreq *q, struct err *e)
 {
 	struct upload *u = o->state;
 	struct rop *op = o->op;
 	autofree char *id = NULL;
-	unsigned char md5[16];
-	uint64_t off, len;
+	unsigned i;
+	int rc = parts_next(&u->p, &z->trail, op, &i, e);
 
-	while (u->next < u->n && u->have[u->next])
-		u->next++;
-	if (u->next == u->n)
-		return 1;
-	off = u->next * u->block;
-	len = op->size - off < u->block ? op->size - off : u->block;
-	if (block_md5(op, off, len, md5, e))
-		return -1;
-	id = block_id(u, u->next);
+	if (rc)
+		return rc;
+	id = block_id(u, i);
 	hreq_method(q, "PUT");
 	blob_url(z, op->key, &q->url);
 	add_query(q, "comp", "block");
 	add_query(q, "blockid", id);
-	md5_header(q, "Content-MD5", md5);
-	hreq_body_of(q, op, off, len);
+	md5_header(q, "Content-MD5", u->p.sum[i].md5);
+	hreq_body_of(q, op, i * u->p.each, parts_len(&u->p, i));
+	u->p.state[i] = PART_BUSY;
 	q->step = AZ_BLOCKS;
-	q->part = u->next++;
+	q->part = i;
 	return finish(z, q, e);
 }
 
@@ -204,7 +172,7 @@ static int prepare_commit(struct azure *z, struct hop *o, struct hreq *q, struct
 	unsigned i;
 
 	str_adds(&list, "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>");
-	for (i = 0; i < u->n; i++) {
+	for (i = 0; i < u->p.n; i++) {
 		autofree char *id = block_id(u, i);
 
 		str_addf(&list, "<Latest>%s</Latest>", id);
@@ -243,14 +211,18 @@ static int azure_prepare(struct http_remote *h, struct hop *o, struct hreq *q, s
 
 	if (o->op->kind != ROP_PUT || o->op->size <= ONE_PUT_MAX)
 		return prepare_simple(z, o, q, e);
-	if (!o->state)
+	if (!o->state) {
 		o->state = upload_new(o->op);
+		z->uploads++;
+	}
 	u = o->state;
 	if (u->step == AZ_HAVE)
 		return o->inflight ? 1 : prepare_have(z, o, q, e);
 	if (u->step == AZ_COMMIT)
 		return o->inflight ? 1 : prepare_commit(z, o, q, e);
-	o->parallel = BLOCKS_AT_ONCE;
+	o->parallel = BLOCKS_IN_ALL / z->uploads;
+	if (!o->parallel || o->parallel > BLOCKS_AT_ONCE)
+		o->parallel = o->parallel ? BLOCKS_AT_ONCE : 1;
 	return prepare_block(z, o, q, e);
 }
 
@@ -344,9 +316,11 @@ static enum rclass read_past_end(struct hop *o, const struct hresp *a)
 
 static enum rclass succeeded(struct hop *o, const struct hresp *a)
 {
-	const char *version = hresp_header(a, "x-ms-version-id");
+	const char *version = hresp_header(a, "x-ms-version-id"), *etag = hresp_header(a, "etag");
 
 	http_take_etag(o->op, a);
+	if (etag)               /* with its quotes, as DVC records it for Azure */
+		snprintf(o->op->etag, sizeof(o->op->etag), "%s", etag);
 	if (version)
 		snprintf(o->op->version_id, sizeof(o->op->version_id), "%s", version);
 	return RC_OK;
@@ -359,19 +333,13 @@ static void mark_block(void *data, const char *name, uint64_t size)
 	autofree unsigned char *raw = NULL;
 	size_t n;
 	unsigned long i;
-	uint64_t want;
 
 	if (base64_decode(name, &raw, &n) || n != 32 || memcmp(raw, u->tag, 24) != 0)
 		return;
 	i = strtoul((char[9]){ (char)raw[24], (char)raw[25], (char)raw[26], (char)raw[27], (char)raw[28], (char)raw[29],
 			       (char)raw[30], (char)raw[31], 0 }, NULL, 16);
-	if (i >= u->n)
-		return;
-	want = o->op->size - i * u->block;
-	if (size == (want < u->block ? want : u->block) && !u->have[i]) {
-		u->have[i] = true;
-		u->done++;
-	}
+	if (i < u->p.n && size == parts_len(&u->p, (unsigned)i))
+		parts_done(&u->p, (unsigned)i);
 }
 
 static enum rclass classify_upload(struct azure *z, struct hop *o, const struct hreq *q, const struct hresp *a)
@@ -385,14 +353,15 @@ static enum rclass classify_upload(struct azure *z, struct hop *o, const struct 
 			azxml_blocks(a->body.buf, a->body.len, mark_block, o, &ignored);
 		else if (a->status != 404 || !is(code_of(a), "BlobNotFound"))
 			return failed(z, o, a);
-		u->step = u->done == u->n ? AZ_COMMIT : AZ_BLOCKS;
+		u->step = u->p.done == u->p.n ? AZ_COMMIT : AZ_BLOCKS;
 		return RC_MORE;
 	}
 	if (!good)
 		return failed(z, o, a);
 	if (q->step == AZ_COMMIT)
 		return succeeded(o, a);
-	if (++u->done == u->n)
+	parts_done(&u->p, q->part);
+	if (u->p.done == u->p.n)
 		u->step = AZ_COMMIT;
 	return RC_MORE;
 }
@@ -402,12 +371,8 @@ static enum rclass azure_classify(struct http_remote *h, struct hop *o, const st
 	struct azure *z = mine(h);
 
 	if (repair(z, o, a, &o->op->err)) {
-		if (q->step == AZ_BLOCKS) {     /* this block goes again */
-			struct upload *u = o->state;
-
-			if (q->part < u->next)
-				u->next = q->part;
-		}
+		if (q->step == AZ_BLOCKS)
+			parts_again(&((struct upload *)o->state)->p, q->part);
 		return RC_MORE;
 	}
 	if (o->state)
@@ -417,13 +382,14 @@ static enum rclass azure_classify(struct http_remote *h, struct hop *o, const st
 	return a->status >= 200 && a->status < 300 ? succeeded(o, a) : failed(z, o, a);
 }
 
-static void azure_end(struct http_remote *h UNUSED, struct hop *o, enum rclass c UNUSED)
+static void azure_end(struct http_remote *h, struct hop *o, enum rclass c UNUSED)
 {
 	struct upload *u = o->state;
 
 	if (!u)
 		return;
-	free(u->have);
+	mine(h)->uploads--;
+	parts_release(&u->p);
 	free(u);
 	o->state = NULL;
 }
@@ -493,6 +459,7 @@ static void azure_close(struct http_remote *h)
 {
 	struct azure *z = mine(h);
 
+	trail_free(z->trail);
 	azure_creds_release(&z->creds);
 	free(z->container);
 	free(z->prefix);
@@ -500,7 +467,7 @@ static void azure_close(struct http_remote *h)
 }
 
 static const struct http_dialect azure_dialect = {
-	.scheme = "azure", .prepare = azure_prepare, .classify = azure_classify, .list_next = azure_list_next,
+	.scheme = "azure", .ranges = true, .prepare = azure_prepare, .classify = azure_classify, .list_next = azure_list_next,
 	.end = azure_end, .close = azure_close,
 };
 
@@ -540,7 +507,7 @@ static int azure_open(struct remote **out, const struct remote_conf *c, struct e
 	hc.connect_secs = secs(c, "connection_timeout");
 	hc.stall_secs = secs(c, "read_timeout") ? secs(c, "read_timeout") : secs(c, "timeout");
 	z->h.remote.url = registry_redact(c->url);
-	z->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_COND_PUT | REMOTE_SERVER_MD5 | REMOTE_ATOMIC_PUT |
+	z->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_PIECES | REMOTE_COND_PUT | REMOTE_SERVER_MD5 | REMOTE_ATOMIC_PUT |
 			   REMOTE_MULTIPART | REMOTE_DELETE | REMOTE_VERSIONS;
 	if (set_place(z, c, e) || azure_creds_load(&z->creds, c, e) || http_remote_init(&z->h, &azure_dialect, &hc, e)) {
 		free(z->h.remote.url);

@@ -415,7 +415,7 @@ static int gs_open(struct remote **out, const struct remote_conf *c, struct err 
 		n--;
 	z->endpoint = xasprintf("%s%.*s", strstr(from, "://") ? "" : "http://", (int)n, from);
 	z->h.remote.url = registry_redact(c->url);
-	z->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_COND_PUT | REMOTE_SERVER_MD5 | REMOTE_ATOMIC_PUT |
+	z->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_PIECES | REMOTE_COND_PUT | REMOTE_SERVER_MD5 | REMOTE_ATOMIC_PUT |
 			   REMOTE_DELETE | REMOTE_VERSIONS;
 	if (set_place(z, c, e) || gs_creds_load(&z->creds, c, !strncmp(z->endpoint, "http://", 7), e) ||
 	    http_remote_init(&z->h, &gs_dialect, &hc, e)) {

@@ -1,4 +1,4 @@
-#include "remotes/http.h"
+#include "remotes/http_own.h"
 
 #include "core/base/lazylib.h"
 #include "core/base/own.h"
@@ -10,13 +10,13 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <strings.h>
-#include <time.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #define FUNCS(X) X(curl_global_init) X(curl_easy_init) X(curl_easy_cleanup) X(curl_easy_reset) X(curl_easy_setopt) \
 	X(curl_easy_getinfo) X(curl_easy_perform) X(curl_easy_strerror) X(curl_slist_append) X(curl_slist_free_all) \
 	X(curl_multi_init) X(curl_multi_cleanup) X(curl_multi_setopt) X(curl_multi_add_handle) \
-	X(curl_multi_remove_handle) X(curl_multi_perform) X(curl_multi_poll) X(curl_multi_info_read) \
+	X(curl_multi_remove_handle) X(curl_multi_socket_action) X(curl_multi_info_read) \
 	X(curl_multi_strerror)
 
 static struct { LAZYLIB_FIELDS(FUNCS) } curl;
@@ -27,9 +27,16 @@ static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 
 #define WINDOW_FIRST 16u
 #define WINDOW_MOST 64u
+#define SMALL_BODY 32768u         /* goes out together with its headers */
+#define PIECES_AT_ONCE 4u
+#define BRISK (200u << 10)        /* bytes a millisecond, of all exchanges: more of them would not bring more */
+#define SOON_MS 2
+#define TIMED 4u                  /* answers that tell how far away the server is (H11) */
+#define EVENTS_MAX 64
 #define PAGE_TRIES 8u
 #define PAGE_TRIES_COLD 3u        /* nobody has ever answered */
 #define HEAD_MAX 65536u
+#define TRICKLE 64u             /* bytes a second: a server that sends less is as good as silent */
 
 struct xfer {
 	struct http_remote *h;          /* NULL in http_exchange() */
@@ -43,36 +50,18 @@ struct xfer {
 	struct err err;                 /* what a callback found */
 	char curl_err[CURL_ERROR_SIZE];
 	uint64_t sent;
+	bool is_small;
+	char *small;                    /* a body that is sent with the headers; SMALL_BODY bytes */
+	uint64_t at;                    /* H8: the next byte of a piece */
+	int64_t spread_ms;              /* H8: when there was a map */
+	bool enough;                    /* H8: the rest of the answer is somebody else's */
 	size_t head_bytes;
 	int64_t last_ms;                /* when a byte last moved */
+	int64_t span_ms;                /* since when the bytes of 'span' moved */
+	uint64_t span;
 	bool sink_open, stalled;
 	struct xfer *next, **slot;      /* in eng->active */
 };
-
-struct page_wait { struct listing *l; int64_t at_ms; unsigned attempt; struct page_wait *next; };
-
-struct http_engine {
-	struct http_conf conf;
-	CURLM *multi;
-	struct xfer *active, *idle;
-	unsigned inflight, nidle, window;
-	struct hop *queue, **queue_tail;        /* ops that may start an exchange */
-	unsigned waiting;                       /* ops queued that have nothing in flight */
-	/* listing */
-	struct page_wait *pages;
-	unsigned listings;
-	struct err list_err;
-	bool list_failed, answered;
-	int64_t checked_ms;
-};
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void global_init(void)
 {
@@ -98,9 +87,10 @@ static size_t on_header(char *p, size_t size, size_t n, void *data)
 {
 	struct xfer *x = data;
 	size_t len = size * n, used = len;
-	char *colon;
+	char *colon, *v;
 
-	x->last_ms = now_ms();
+	x->last_ms = http_now_ms();
+	x->span += len;
 	while (len && (p[len - 1] == '\r' || p[len - 1] == '\n'))
 		len--;
 	if (len > 5 && !strncmp(p, "HTTP/", 5)) {       /* a new answer: also after 100 and 401 */
@@ -115,19 +105,110 @@ static size_t on_header(char *p, size_t size, size_t n, void *data)
 	colon = memchr(p, ':', len);
 	if (!colon || x->head_bytes > HEAD_MAX)
 		return used;
-	GROW(x->resp.h, x->resp.nh, x->resp.cap);
-	x->resp.h[x->resp.nh].name = xstrndup(p, (size_t)(colon - p));
-	for (colon++; colon < p + len && (*colon == ' ' || *colon == '\t'); colon++)
+	for (v = colon + 1; v < p + len && (*v == ' ' || *v == '\t'); v++)
 		;
-	x->resp.h[x->resp.nh].value = xstrndup(colon, (size_t)(p + len - colon));
-	if (!strcasecmp(x->resp.h[x->resp.nh].name, "content-length")) {
-		uint64_t v;
-
-		if (str_to_u64(x->resp.h[x->resp.nh].value, &v))
-			x->resp.length = v;
-	}
-	x->resp.nh++;
+	hresp_add(&x->resp, p, (size_t)(colon - p), v, (size_t)(p + len - v));
 	return used;
+}
+
+/* From the request to the first byte of the answer, or 0. Not the time to connect: a proxy may be nearer than the server. */
+static unsigned answer_us(const struct xfer *x)
+{
+	curl_off_t sent = 0, came = 0;
+
+	if (x->req.has_body || curl.curl_easy_getinfo(x->easy, CURLINFO_PRETRANSFER_TIME_T, &sent) ||
+	    curl.curl_easy_getinfo(x->easy, CURLINFO_STARTTRANSFER_TIME_T, &came) || came <= sent || came - sent > 1000000)
+		return 0;
+	return (unsigned)(came - sent);
+}
+
+/* The least of all answers, the one that has begun included. */
+static bool is_near(const struct xfer *x)
+{
+	unsigned us = answer_us(x), least = x->h->eng->answer_us;
+
+	if (!us || (least && least < us))
+		us = least;
+	return us && us < HTTP_NEAR_US;
+}
+
+static bool is_brisk(const struct xfer *x)
+{
+	return (x->at - x->req.from) * x->h->eng->inflight >= (uint64_t)(http_now_ms() - x->spread_ms) * BRISK;
+}
+
+static void part_out(struct hop *o, struct http_engine *g)
+{
+	o->parallel = PIECES_AT_ONCE;
+	if (!http_hop_is_queued(g, o))
+		http_hop_requeue(g, o);
+}
+
+/* H8: the length is known, no byte was delivered: the others may begin. */
+static int spread(struct xfer *x)
+{
+	struct rop *op = x->hop->op;
+	struct http_engine *g = x->h->eng;
+
+	if (!op->spread || !op->piece || !x->h->dialect->ranges || g->no_pieces)
+		return 0;
+	http_take_etag(op, &x->resp);
+	if (op->spread(op)) {
+		err_move(&x->err, &op->err);
+		return -1;
+	}
+	if (!op->map)
+		return 0;
+	x->at = x->req.from;
+	if (!pieces_go_on(op, &x->req, x->at))
+		return err_set(&x->err, ERR_TEMP, "the server sent another length than before");
+	x->spread_ms = http_now_ms();
+	if (!is_near(x))
+		part_out(x->hop, g);
+	return 0;
+}
+
+/* The answer to the question for a piece. */
+static int piece_begin(struct xfer *x, bool in_place, uint64_t total)
+{
+	struct rop *op = x->hop->op;
+
+	if (op->map && in_place && (!total || total == op->map->size))
+		return 0;
+	if (x->resp.status == 200)
+		x->h->eng->no_pieces = true;
+	if (op->map && (x->resp.status == 200 || total) && op->sink_restart && op->sink_restart(op)) {
+		err_move(&x->err, &op->err);
+		return -1;
+	}
+	return err_set(&x->err, ERR_TEMP, "the server sent another range than the one asked for");
+}
+
+static int piece_take(struct xfer *x, const char *p, size_t len)
+{
+	struct rop *op = x->hop->op;
+
+	while (len) {
+		size_t n = x->req.upto - x->at < len ? (size_t)(x->req.upto - x->at) : len;
+
+		if (!op->map)
+			return err_set(&x->err, ERR_TEMP, "the download starts again");
+		if (n && op->piece(op, x->at, p, n)) {
+			err_move(&x->err, &op->err);
+			return x->err.code ? -1 : err_set(&x->err, ERR_FAIL, "the transfer was stopped");
+		}
+		x->at += n;
+		p += n;
+		len -= n;
+		if (len && x->hop->parallel == 1 && !is_brisk(x))
+			part_out(x->hop, x->h->eng);
+		/* The others shall have the chunks that follow, unless they are at work already. */
+		if (len && (x->hop->inflight < x->hop->parallel || !pieces_go_on(op, &x->req, x->at))) {
+			x->enough = true;
+			return -1;
+		}
+	}
+	return 0;
 }
 
 /* H6: where the body begins, and whether the sink must start again. */
@@ -139,12 +220,14 @@ static int sink_begin(struct xfer *x)
 	int got = range ? sscanf(range, "bytes %llu-%llu/%llu", &from, &to, &total) : 0;
 
 	x->sink_open = true;
+	if (x->req.upto)
+		return piece_begin(x, x->resp.status == 206 && got >= 2 && from == x->req.from, got == 3 ? total : 0);
 	if (x->resp.status == 206) {
 		if (got < 2 || from != x->req.from)
 			return err_set(&x->err, ERR_TEMP, "the server sent another range than the one asked for");
 		if (got == 3)
 			op->size = total;
-		return 0;
+		return got == 3 ? spread(x) : 0;
 	}
 	if (x->resp.length != UINT64_MAX)
 		op->size = x->resp.length;
@@ -152,7 +235,8 @@ static int sink_begin(struct xfer *x)
 		err_move(&x->err, &op->err);
 		return -1;
 	}
-	return 0;
+	x->req.from = 0;
+	return x->resp.length != UINT64_MAX ? spread(x) : 0;
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *data)
@@ -160,11 +244,14 @@ static size_t on_body(char *p, size_t size, size_t n, void *data)
 	struct xfer *x = data;
 	size_t len = size * n, max = x->req.max_body ? x->req.max_body : HTTP_BODY_MAX, room;
 
-	x->last_ms = now_ms();
+	x->last_ms = http_now_ms();
+	x->span += len;
 	x->resp.got += len;
 	if (x->req.to_sink && (x->resp.status == 200 || x->resp.status == 206)) {
 		if (!x->sink_open && sink_begin(x))
 			return 0;
+		if (x->req.upto)
+			return piece_take(x, p, len) ? 0 : len;
 		if (x->hop->op->sink(x->hop->op, p, len)) {
 			err_move(&x->err, &x->hop->op->err);
 			if (!x->err.code)
@@ -187,7 +274,7 @@ static size_t on_read(char *p, size_t size, size_t n, void *data)
 	uint64_t left = x->req.body_len - x->sent;
 	ssize_t got;
 
-	x->last_ms = now_ms();
+	x->last_ms = http_now_ms();
 	if (len > left)
 		len = (size_t)left;
 	if (!len)
@@ -207,6 +294,7 @@ static size_t on_read(char *p, size_t size, size_t n, void *data)
 	if (got <= 0)
 		return CURL_READFUNC_ABORT;
 	x->sent += (uint64_t)got;
+	x->span += (uint64_t)got;
 	if (x->hop && x->hop->op->sent)
 		x->hop->op->sent(x->hop->op, (size_t)got);
 	return (size_t)got;
@@ -253,10 +341,45 @@ static void set_tls_and_ways(struct xfer *x)
 	SET(x, CURLOPT_HTTP_VERSION, (long)(c->http1 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
 }
 
+/* A small body in one packet with its headers: libcurl does that for what it calls a POST. */
+static bool set_small(struct xfer *x)
+{
+	const struct hreq *q = &x->req;
+	const void *p = q->fd < 0 ? (const char *)q->mem + q->body_off : NULL;
+
+	if (!q->has_body || !q->body_len || q->body_len > SMALL_BODY || !x->conf->http1 || x->conf->digest_user)
+		return false;
+	if (!p) {
+		if (!x->small)
+			x->small = xmalloc(SMALL_BODY);
+		if (pread(q->fd, x->small, q->body_len, (off_t)q->body_off) != (ssize_t)q->body_len)
+			return false;           /* on_read() says what is wrong */
+		p = x->small;
+	}
+	SET(x, CURLOPT_POST, 1L);
+	SET(x, CURLOPT_POSTFIELDS, p);
+	SET(x, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body_len);
+	SET(x, CURLOPT_CUSTOMREQUEST, q->method);
+	if (x->hop && x->hop->op->sent)
+		x->hop->op->sent(x->hop->op, q->body_len);
+	return true;
+}
+
+static bool says_type(const struct hreq *q)
+{
+	for (size_t i = 0; i < q->headers.n; i++)
+		if (!strncasecmp(q->headers.v[i], "content-type:", 13))
+			return true;
+	return false;
+}
+
 static void set_body(struct xfer *x)
 {
 	const char *m = x->req.method;
 
+	x->is_small = set_small(x);
+	if (x->is_small)
+		return;
 	if (x->req.has_body) {
 		SET(x, CURLOPT_UPLOAD, 1L);
 		SET(x, CURLOPT_INFILESIZE_LARGE, (curl_off_t)x->req.body_len);
@@ -278,7 +401,17 @@ static void set_headers(struct xfer *x)
 	x->headers = curl.curl_slist_append(NULL, "Expect:");
 	for (size_t i = 0; i < x->req.headers.n; i++)
 		x->headers = curl.curl_slist_append(x->headers, x->req.headers.v[i]);
+	if (x->is_small && !says_type(&x->req))        /* what libcurl says of a POST is no use here */
+		x->headers = curl.curl_slist_append(x->headers, "Content-Type:");
 	SET(x, CURLOPT_HTTPHEADER, x->headers);
+}
+
+/* What is not known to be small. libcurl makes the buffer anew for every exchange. */
+static bool is_large(const struct xfer *x)
+{
+	uint64_t n = x->hop ? x->hop->op->expect : 0;
+
+	return x->req.to_sink && (!n || n > SMALL_BODY);
 }
 
 static void set_all(struct xfer *x)
@@ -291,7 +424,7 @@ static void set_all(struct xfer *x)
 	SET(x, CURLOPT_ERRORBUFFER, x->curl_err);
 	SET(x, CURLOPT_PRIVATE, x);
 	SET(x, CURLOPT_CONNECTTIMEOUT, (long)(x->conf->connect_secs ? x->conf->connect_secs : 30));
-	SET(x, CURLOPT_BUFFERSIZE, x->req.to_sink ? 512L * 1024 : 64L * 1024);
+	SET(x, CURLOPT_BUFFERSIZE, is_large(x) ? 512L * 1024 : 64L * 1024);
 	SET(x, CURLOPT_UPLOAD_BUFFERSIZE, x->req.body_len > (1u << 20) ? 512L * 1024 : 64L * 1024);
 	SET(x, CURLOPT_MAXAGE_CONN, 4L);
 	SET(x, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -307,8 +440,9 @@ static void set_all(struct xfer *x)
 	x->curl_err[0] = 0;
 	x->sent = 0;
 	x->head_bytes = 0;
-	x->last_ms = now_ms();
-	x->sink_open = x->stalled = false;
+	x->last_ms = x->span_ms = http_now_ms();
+	x->span = 0;
+	x->sink_open = x->stalled = x->enough = false;
 }
 
 static void xfer_clear(struct xfer *x)
@@ -326,6 +460,7 @@ static void xfer_free(struct xfer *x)
 {
 	xfer_clear(x);
 	curl.curl_easy_cleanup(x->easy);
+	free(x->small);
 	free(x);
 }
 
@@ -382,8 +517,10 @@ static void xfer_stop(struct http_engine *g, struct xfer *x)
 	if (x->next)
 		x->next->slot = x->slot;
 	g->inflight--;
-	if (x->hop)
-		x->hop->inflight--;
+	if (!x->hop)
+		return;
+	x->hop->inflight--;
+	pieces_give_back(x->hop->op, &x->req);
 }
 
 /* ---- what happened ---- */
@@ -394,7 +531,7 @@ static enum rclass class_of_curl(struct xfer *x, CURLcode cc, struct err *e)
 	const char *say = x->curl_err[0] ? x->curl_err : curl.curl_easy_strerror(cc);
 
 	if (x->stalled)
-		return err_set(e, ERR_TEMP, "no byte moved for a long time"), RC_RETRY;
+		return err_set(e, ERR_TEMP, "next to no bytes moved for a long time"), RC_RETRY;
 	if (x->err.code) {
 		enum err_code c = x->err.code;
 
@@ -411,37 +548,15 @@ static enum rclass class_of_curl(struct xfer *x, CURLcode cc, struct err *e)
 	case CURLE_PEER_FAILED_VERIFICATION: case CURLE_SSL_CACERT_BADFILE:
 		err_set(e, ERR_CONFIG, "%s", say);
 		err_hint(e, "set 'ssl_verify' of the remote to the file of your certificate authority");
-		return RC_FATAL;
+		return RC_AUTH;         /* no object will fare better */
+	case CURLE_SSL_CERTPROBLEM:
+		err_set(e, ERR_CONFIG, "%s", say);
+		err_hint(e, "see 'cert_path' and 'key_path' of the remote");
+		return RC_AUTH;
 	default:
 		err_set(e, ERR_FAIL, "%s", say);
 		return RC_FATAL;
 	}
-}
-
-static void hop_requeue(struct http_engine *g, struct hop *o)
-{
-	o->next = NULL;
-	*g->queue_tail = o;
-	g->queue_tail = &o->next;
-}
-
-static void hop_unqueue(struct http_engine *g, struct hop *o)
-{
-	for (struct hop **p = &g->queue; *p; p = &(*p)->next)
-		if (*p == o) {
-			*p = o->next;
-			if (!*p)
-				g->queue_tail = p;
-			return;
-		}
-}
-
-static bool hop_is_queued(const struct http_engine *g, const struct hop *o)
-{
-	for (const struct hop *p = g->queue; p; p = p->next)
-		if (p == o)
-			return true;
-	return false;
 }
 
 static enum rclass class_of_err(const struct err *e)
@@ -451,28 +566,89 @@ static enum rclass class_of_err(const struct err *e)
 	return c == RC_ABSENT ? RC_FATAL : c;
 }
 
-/* The operation's other exchanges are cut; then the caller has it back. */
+/* The caller has it back, unless its commit is not ready (H9). */
+static void hop_settle(struct http_remote *h, struct hop *o, enum rclass c)
+{
+	struct rop *op = o->op;
+	int rc = c == RC_OK && op->commit ? op->commit(op) : 0;
+
+	o->settling = rc > 0;
+	if (rc > 0) {
+		http_soon_add(h->eng, o);
+		return;
+	}
+	if (rc)
+		c = class_of_err(&op->err);
+	op->impl = NULL;
+	err_release(&o->why);
+	free(o);
+	op->done(op, c);
+}
+
+/* The operation's other exchanges are cut. */
 static void hop_finish(struct http_remote *h, struct hop *o, enum rclass c)
 {
 	struct http_engine *g = h->eng;
-	struct rop *op = o->op;
 
-	for (struct xfer *x = g->active, *next; x; x = next) {
+	for (struct xfer *x = o->inflight ? g->active : NULL, *next; x; x = next) {
 		next = x->next;
 		if (x->hop == o) {
 			xfer_stop(g, x);
 			xfer_put(g, x);
 		}
 	}
-	hop_unqueue(g, o);
-	if (h->dialect->end)
+	http_hop_unqueue(g, o);
+	http_soon_drop(g, o);
+	if (h->dialect->end && !o->settling)
 		h->dialect->end(h, o, c);
-	if (c == RC_OK && op->commit && op->commit(op))
-		c = class_of_err(&op->err);
-	op->impl = NULL;
-	err_release(&o->why);
-	free(o);
-	op->done(op, c);
+	hop_settle(h, o, c);
+}
+
+/* What waits for something but bytes is asked again. */
+static void soon_ask(struct http_remote *h)
+{
+	struct http_engine *g = h->eng;
+	struct hop *o, *next = g->soon;
+	int64_t now = next ? http_now_ms() : 0;
+
+	if (!next || now - g->soon_ms < SOON_MS)
+		return;
+	g->soon_ms = now;
+	g->soon = NULL;
+	g->nsoon = 0;
+	for (o = next; o; o = o->soon)
+		o->is_soon = false;
+	while ((o = next)) {
+		next = o->soon;
+		if (o->settling)
+			hop_settle(h, o, RC_OK);
+		else if (!http_hop_is_queued(g, o))
+			http_hop_requeue(g, o);
+	}
+}
+
+/* A new exchange: for a piece, where there is a map. 1: there is nothing to ask for now. */
+static int hop_prepare(struct http_remote *h, struct hop *o, struct xfer *x)
+{
+	struct rop *op = o->op;
+	int rc = !o->begun && op->begin ? op->begin(op) : 0;
+
+	o->begun = true;
+	if (rc)
+		return -1;
+	/* What an earlier process left in pieces is of no use here. */
+	if (op->map && (!h->dialect->ranges || h->eng->no_pieces) && op->sink_restart(op))
+		return -1;
+	if (op->kind == ROP_GET && op->map) {
+		o->parallel = PIECES_AT_ONCE;
+		if (!pieces_claim(op, &x->req))
+			return 1;
+		x->at = x->req.from;
+	}
+	rc = h->dialect->prepare(h, o, &x->req, &op->err);
+	if (rc)
+		pieces_give_back(op, &x->req);
+	return rc;
 }
 
 /* Starts what an operation has to send. False: it is over (and freed). */
@@ -485,15 +661,14 @@ static bool hop_feed(struct http_remote *h, struct hop *o)
 		int rc;
 
 		err_release(&o->op->err);
-		rc = !o->begun && o->op->begin ? o->op->begin(o->op) : 0;
-		o->begun = true;
-		if (!rc)
-			rc = h->dialect->prepare(h, o, &x->req, &o->op->err);
+		rc = hop_prepare(h, o, x);
 		if (rc) {
 			xfer_put(g, x);
-			if (rc > 0)
+			if (rc > 1)
+				http_soon_add(g, o);
+			if (rc > 0 && (o->inflight || !o->op->map || o->op->map->left))
 				return true;
-			hop_finish(h, o, class_of_err(&o->op->err));
+			hop_finish(h, o, rc > 0 ? RC_OK : class_of_err(&o->op->err));
 			return false;
 		}
 		x->hop = o;
@@ -503,42 +678,20 @@ static bool hop_feed(struct http_remote *h, struct hop *o)
 	return true;
 }
 
-/* A part that must be sent again does not take the others with it: they may end, then the whole is tried again. */
-static void drain_begin(struct hop *o)
-{
-	struct rop *op = o->op;
-
-	o->draining = true;
-	err_move(&o->why, &op->err);
-	memcpy(o->why_code, op->code, sizeof(o->why_code));
-	o->why_status = op->http_status;
-	o->why_after = op->retry_after;
-}
-
-static void drain_end(struct hop *o)
-{
-	struct rop *op = o->op;
-
-	err_move(&op->err, &o->why);
-	memcpy(op->code, o->why_code, sizeof(op->code));
-	op->http_status = o->why_status;
-	op->retry_after = o->why_after;
-}
-
 static void hop_go_on(struct http_remote *h, struct hop *o, enum rclass c)
 {
 	if (c == RC_RETRY && !o->draining && o->inflight) {
-		hop_unqueue(h->eng, o);
-		drain_begin(o);
+		http_hop_unqueue(h->eng, o);
+		http_drain_begin(o);
 	} else if (o->draining && (c == RC_MORE || c == RC_RETRY)) {
 		if (o->inflight)
 			return;
-		drain_end(o);
+		http_drain_end(o);
 		hop_finish(h, o, RC_RETRY);
 	} else if (c != RC_MORE) {
 		hop_finish(h, o, c);
-	} else if (!hop_is_queued(h->eng, o)) {
-		hop_requeue(h->eng, o);
+	} else if (!http_hop_is_queued(h->eng, o)) {
+		http_hop_requeue(h->eng, o);
 	}
 }
 
@@ -547,13 +700,18 @@ static void hop_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 	struct http_engine *g = h->eng;
 	struct hop *o = x->hop;
 	enum rclass c;
-	bool whole = cc == CURLE_OK || (cc == CURLE_WRITE_ERROR && x->resp.cut && x->req.stop_at_max && !x->err.code);
+	bool whole = cc == CURLE_OK || (cc == CURLE_WRITE_ERROR && !x->err.code &&
+					(x->enough || (x->resp.cut && x->req.stop_at_max)));
 
 	xfer_stop(g, x);
 	err_release(&o->op->err);
 	if (whole && x->req.to_sink && (x->resp.status == 200 || x->resp.status == 206) && !x->sink_open &&
 	    sink_begin(x)) {
 		whole = false;
+	}
+	if (whole && x->sink_open && x->req.upto && x->at < x->req.upto) {
+		whole = false;
+		err_set(&x->err, ERR_TEMP, "the server sent less than was asked for");
 	}
 	if (!whole) {
 		o->op->http_status = x->resp.status;    /* 0: nobody answered */
@@ -563,6 +721,8 @@ static void hop_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 	} else {
 		o->op->http_status = x->resp.status;
 		c = h->dialect->classify(h, o, &x->req, &x->resp);
+		if (c == RC_OK && o->op->kind == ROP_GET && o->op->map && o->op->map->left)
+			c = RC_MORE;
 	}
 	xfer_put(g, x);
 	hop_go_on(h, o, c);
@@ -570,60 +730,11 @@ static void hop_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 
 /* ---- listing ---- */
 
-static void listing_free(struct listing *l)
-{
-	free(l->prefix);
-	free(l->marker);
-	free(l);
-}
-
-void http_list_marker(struct listing *l, const char *marker)
-{
-	char *copy = xstrdup(marker);
-
-	free(l->marker);
-	l->marker = copy;
-}
-
-static void page_wait(struct http_engine *g, struct listing *l, unsigned attempt, int64_t at)
-{
-	struct page_wait *w = xcalloc(1, sizeof(*w)), **p = &g->pages;
-
-	w->l = l;
-	w->attempt = attempt;
-	w->at_ms = at;
-	while (*p)
-		p = &(*p)->next;
-	*p = w;
-}
-
-void http_list_add(struct http_remote *h, struct listing *like, const char *prefix, const char *marker, unsigned tag)
-{
-	struct listing *l = xcalloc(1, sizeof(*l));
-
-	l->prefix = xstrdup(prefix);
-	l->marker = xstrdup(marker);
-	l->fn = like->fn;
-	l->data = like->data;
-	l->tag = tag;
-	h->eng->listings++;
-	page_wait(h->eng, l, 0, 0);
-}
-
-static void list_fail(struct http_engine *g, struct listing *l, struct err *e)
-{
-	if (!g->list_failed)
-		err_move(&g->list_err, e);
-	g->list_failed = true;
-	g->listings--;
-	listing_free(l);
-}
-
 /* Sends every page that is due; milliseconds until the next one is, or -1. */
 static int pages_feed(struct http_remote *h)
 {
 	struct http_engine *g = h->eng;
-	int64_t now = now_ms(), soon = -1;
+	int64_t now = http_now_ms(), soon = -1;
 
 	for (struct page_wait **p = &g->pages; *p;) {
 		struct page_wait *w = *p;
@@ -640,10 +751,10 @@ static int pages_feed(struct http_remote *h)
 		x->req.step = w->attempt;
 		if (g->list_failed) {
 			g->listings--;
-			listing_free(w->l);
+			http_listing_free(w->l);
 			xfer_put(g, x);
 		} else if (h->dialect->list_next(h, w->l, &x->req, NULL, &(bool){ false }, &e) < 0) {
-			list_fail(g, w->l, &e);
+			http_list_fail(g, w->l, &e);
 			xfer_put(g, x);
 		} else {
 			unsigned attempt = w->attempt;
@@ -676,18 +787,20 @@ static void list_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 	} else {
 		rc = h->dialect->list_next(h, l, &x->req, &x->resp, &again, &e);
 		after = hresp_retry_after(&x->resp);
+		if (rc < 0 && e.code == ERR_PARSE)
+			e.code = ERR_TEMP;      /* cut short on the way: ask again */
 	}
 	xfer_put(g, x);
 	if (rc == LIST_MORE) {
 		l->pages++;
-		page_wait(g, l, 0, 0);
+		http_page_wait(g, l, 0, 0);
 	} else if (rc == LIST_DONE) {
 		g->listings--;
-		listing_free(l);
+		http_listing_free(l);
 	} else if (e.code == ERR_TEMP && attempt + 1 < (g->answered ? PAGE_TRIES : PAGE_TRIES_COLD) && !g->list_failed) {
-		page_wait(g, l, attempt + 1, again ? 0 : now_ms() + retry_delay_ms(attempt + 1, after));
+		http_page_wait(g, l, attempt + 1, again ? 0 : http_now_ms() + retry_delay_ms(attempt + 1, after));
 	} else {
-		list_fail(g, l, &e);
+		http_list_fail(g, l, &e);
 	}
 }
 
@@ -695,16 +808,27 @@ static void list_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 
 static void watch_stalls(struct http_engine *g)
 {
-	int64_t now = now_ms();
+	int64_t now = http_now_ms(), gap = now - g->checked_ms;
 
-	if (now - g->checked_ms < 1000)
+	if (gap < 1000)
 		return;
+	/* It was us who did something else, or slept: that is not the server's silence. */
+	for (struct xfer *x = gap > 3000 ? g->active : NULL; x; x = x->next) {
+		x->last_ms = x->last_ms + gap < now ? x->last_ms + gap : now;
+		x->span_ms = x->span_ms + gap < now ? x->span_ms + gap : now;
+	}
 	g->checked_ms = now;
 	for (struct xfer *x = g->active; x; x = x->next) {
 		unsigned secs = x->req.stall_secs ? x->req.stall_secs : g->conf.stall_secs ? g->conf.stall_secs : 60;
 
 		if (now - x->last_ms > (int64_t)secs * 1000)
 			x->stalled = true;
+		if (now - x->span_ms <= (int64_t)secs * 1000)
+			continue;
+		if (x->span < (uint64_t)secs * TRICKLE)
+			x->stalled = true;
+		x->span_ms = now;
+		x->span = 0;
 	}
 }
 
@@ -716,10 +840,34 @@ static struct xfer *first_stalled(struct http_engine *g)
 	return NULL;
 }
 
+static unsigned window_most(const struct http_engine *g)
+{
+	return g->conf.window_max ? g->conf.window_max : WINDOW_MOST;
+}
+
+unsigned http_answer_us(const struct http_remote *h)
+{
+	return h->eng->answer_us;
+}
+
+static void time_answer(struct http_engine *g, struct xfer *x)
+{
+	unsigned us = answer_us(x);
+
+	if (!us)
+		return;
+	if (!g->answer_us || us < g->answer_us)
+		g->answer_us = us;
+	if (++g->timed == TIMED && g->answer_us >= HTTP_NEAR_US && !g->conf.window)
+		g->window = window_most(g);
+}
+
 static void answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 {
-	if (x->resp.status)
+	if (x->resp.status) {
 		h->eng->answered = true;
+		time_answer(h->eng, x);
+	}
 	if (x->hop)
 		hop_answer(h, x, cc);
 	else
@@ -736,7 +884,7 @@ static void feed(struct http_remote *h)
 		if (!g->queue)
 			g->queue_tail = &g->queue;
 		if (hop_feed(h, o) && o->parallel > 1 && o->inflight < o->parallel && g->inflight >= g->window) {
-			hop_requeue(g, o);
+			http_hop_requeue(g, o);
 			break;
 		}
 	}
@@ -766,25 +914,68 @@ static int collect(struct http_remote *h)
 	return n;
 }
 
+static int on_socket(CURL *easy UNUSED, curl_socket_t fd, int what, void *data, void *socket_data UNUSED)
+{
+	return what == CURL_POLL_REMOVE ? http_watch(data, fd, false, false) :
+	       http_watch(data, fd, what & CURL_POLL_IN, what & CURL_POLL_OUT);
+}
+
+static int on_timer(CURLM *multi UNUSED, long ms, void *data)
+{
+	struct http_engine *g = data;
+
+	g->due_ms = ms < 0 ? -1 : http_now_ms() + ms;
+	return 0;
+}
+
+/* What is due: exchanges that were just started among it. */
+static CURLMcode fire(struct http_engine *g)
+{
+	int running;
+
+	if (g->due_ms < 0 || g->due_ms > http_now_ms())
+		return CURLM_OK;
+	g->due_ms = -1;
+	return curl.curl_multi_socket_action(g->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+}
+
+static CURLMcode wait_and_move(struct http_engine *g, int timeout_ms)
+{
+	struct epoll_event ev[EVENTS_MAX];
+	int64_t due = g->due_ms < 0 ? timeout_ms : g->due_ms - http_now_ms();
+	CURLMcode mc = CURLM_OK;
+	int n, running;
+
+	if (due < timeout_ms)
+		timeout_ms = due < 0 ? 0 : (int)due;
+	n = epoll_wait(g->poll, ev, EVENTS_MAX, timeout_ms);
+	for (int i = 0; i < n && !mc; i++) {
+		uint32_t is = ev[i].events;
+		int bits = (is & EPOLLIN ? CURL_CSELECT_IN : 0) | (is & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+			   (is & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+
+		mc = curl.curl_multi_socket_action(g->multi, ev[i].data.fd, bits, &running);
+	}
+	return mc ? mc : fire(g);
+}
+
 static int engine_turn(struct http_remote *h, int timeout_ms, struct err *e)
 {
 	struct http_engine *g = h->eng;
 	CURLMcode mc;
-	int running, due;
+	int due;
 
+	soon_ask(h);
 	feed(h);
 	due = pages_feed(h);
-	mc = curl.curl_multi_perform(g->multi, &running);
-	if (mc)
-		return err_set(e, ERR_FAIL, "libcurl: %s", curl.curl_multi_strerror(mc));
-	if (collect(h))
-		return 0;
 	if (due >= 0 && due < timeout_ms)
 		timeout_ms = due;
-	if (g->inflight || due > 0) {
-		mc = curl.curl_multi_poll(g->multi, NULL, 0, timeout_ms > 1000 ? 1000 : timeout_ms, NULL);
-		if (!mc)
-			mc = curl.curl_multi_perform(g->multi, &running);
+	if (g->soon && timeout_ms > SOON_MS)
+		timeout_ms = SOON_MS;
+	if (g->inflight || due > 0 || g->soon) {
+		mc = fire(g);
+		if (!mc && !collect(h))
+			mc = wait_and_move(g, timeout_ms > 1000 ? 1000 : timeout_ms);
 		if (mc)
 			return err_set(e, ERR_FAIL, "libcurl: %s", curl.curl_multi_strerror(mc));
 		collect(h);
@@ -805,6 +996,8 @@ static int http_submit(struct remote *r, struct rop *op, struct err *e)
 	unsigned queued = 0;
 
 	(void)e;
+	if (g->nsoon >= g->window)
+		return 1;
 	for (struct hop *p = g->queue; p; p = p->next)
 		queued++;
 	if (g->inflight + queued >= g->window)
@@ -816,7 +1009,7 @@ static int http_submit(struct remote *r, struct rop *op, struct err *e)
 	op->http_status = 0;
 	op->retry_after = 0;
 	op->code[0] = 0;
-	hop_requeue(g, o);
+	http_hop_requeue(g, o);
 	return 0;
 }
 
@@ -849,7 +1042,7 @@ static int http_list(struct remote *r, const char *prefix, remote_list_fn *fn, v
 static unsigned http_window(struct remote *r, unsigned set)
 {
 	struct http_engine *g = ((struct http_remote *)r)->eng;
-	unsigned most = g->conf.window_max ? g->conf.window_max : WINDOW_MOST;
+	unsigned most = window_most(g);
 
 	if (set)
 		g->window = set > most ? most : set;
@@ -867,7 +1060,7 @@ static void http_cancel(struct remote *r)
 
 		while (x && !x->hop)
 			x = x->next;
-		o = x ? x->hop : g->queue;
+		o = x ? x->hop : g->queue ? g->queue : g->soon;
 		if (!o)
 			return;
 		err_set(&o->op->err, ERR_INTR, "interrupted");
@@ -890,7 +1083,7 @@ static void engine_free(struct http_engine *g)
 		struct xfer *x = g->active;
 
 		if (x->list)
-			listing_free(x->list);
+			http_listing_free(x->list);
 		x->hop = NULL;
 		xfer_stop(g, x);
 		xfer_put(g, x);
@@ -905,10 +1098,11 @@ static void engine_free(struct http_engine *g)
 		struct page_wait *w = g->pages;
 
 		g->pages = w->next;
-		listing_free(w->l);
+		http_listing_free(w->l);
 		free(w);
 	}
 	curl.curl_multi_cleanup(g->multi);
+	close(g->poll);
 	conf_release(&g->conf);
 	err_release(&g->list_err);
 	free(g);
@@ -935,9 +1129,13 @@ int http_remote_init(struct http_remote *h, const struct http_dialect *d, const 
 		.window = http_window, .cancel = http_cancel,
 	};
 	struct http_engine *g;
+	autoclose int poll = -1;
 
 	if (load(e))
 		return -1;
+	poll = epoll_create1(EPOLL_CLOEXEC);
+	if (poll < 0)
+		return err_sys(e, "cannot watch connections");
 	g = xcalloc(1, sizeof(*g));
 	g->conf = *c;
 	g->conf.ca_file = xstrdup(c->ca_file);
@@ -946,13 +1144,19 @@ int http_remote_init(struct http_remote *h, const struct http_dialect *d, const 
 	g->conf.digest_user = xstrdup(c->digest_user);
 	g->conf.digest_password = xstrdup(c->digest_password);
 	g->window = c->window ? c->window : WINDOW_FIRST;
-	if (c->window > (g->conf.window_max ? g->conf.window_max : WINDOW_MOST))
+	if (c->window > window_most(g))
 		g->conf.window_max = c->window;
 	g->queue_tail = &g->queue;
 	g->multi = curl.curl_multi_init();
 	if (!g->multi)
 		BUG("curl_multi_init failed");
-	curl.curl_multi_setopt(g->multi, CURLMOPT_MAXCONNECTS, (long)(g->conf.window_max ? g->conf.window_max : WINDOW_MOST) + 8);
+	g->poll = take_fd(poll);
+	g->due_ms = -1;
+	curl.curl_multi_setopt(g->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl.curl_multi_setopt(g->multi, CURLMOPT_SOCKETDATA, g);
+	curl.curl_multi_setopt(g->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+	curl.curl_multi_setopt(g->multi, CURLMOPT_TIMERDATA, g);
+	curl.curl_multi_setopt(g->multi, CURLMOPT_MAXCONNECTS, (long)window_most(g) + 8);
 	curl.curl_multi_setopt(g->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
 	h->dialect = d;
 	h->eng = g;
@@ -987,6 +1191,7 @@ int http_exchange(const struct http_conf *c, struct hreq *q, struct hresp *a, st
 	}
 	hreq_init(&x.req);      /* the caller's */
 	xfer_clear(&x);
+	free(x.small);
 	curl.curl_easy_cleanup(x.easy);
 	return rc;
 }

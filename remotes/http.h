@@ -12,7 +12,14 @@
  *  H6  A body reaches the sink only from a 200 or a 206 that begins at the byte asked for; a 200 to a ranged question
  *      restarts the sink. Every other body is kept in the answer, at most max_body bytes of it.
  *  H7  op->begin() runs before an operation's first exchange, op->commit() after its success; dialects call neither.
- *  H8  Messages hold neither query strings nor headers of a request.
+ *  H8  A get that has a map (remote.h N5) is several exchanges, each for a run of chunks; the first one, whose answer told the
+ *      length, is cut where another one has begun. A server that ignores ranges gets one exchange for the whole; so does
+ *      one that is near (HTTP_NEAR_US), as long as what is in flight brings 200 MiB a second.
+ *  H9  An operation that must wait for something but bytes (commit() or prepare() said so) is asked again every 2 ms, and
+ *      others may take its place in the window meanwhile.
+ *  H10 Messages hold neither query strings nor headers of a request.
+ *  H11 A server whose first answers all took HTTP_NEAR_US or more is far away, and only what is in flight makes it fast: the
+ *      window opens at once as far as it goes, unless its size was asked for. Elsewhere wrap.c makes it grow.
  */
 #ifndef REMOTES_HTTP_H
 #define REMOTES_HTTP_H
@@ -20,6 +27,7 @@
 #include "core/base/str.h"
 #include "core/data/remote.h"
 
+#define HTTP_NEAR_US 5000u
 #define HTTP_BODY_MAX 65536u            /* kept of an answer, unless the request says more */
 #define HTTP_LIST_MAX (64u << 20)       /* for pages of a listing */
 
@@ -29,7 +37,7 @@ struct http_conf {
 	const char *ca_file;            /* ssl_verify = path; NULL: see http_ca_from_env() */
 	const char *cert_file, *key_file;
 	unsigned connect_secs;          /* 0: 30 */
-	unsigned stall_secs;            /* no byte in either direction; 0: 60 */
+	unsigned stall_secs;            /* no byte, or less than 64 a second, in either direction; 0: 60 */
 	bool http1;                     /* HTTP/1.1 only */
 	bool netrc;                     /* ~/.netrc as a last resort for credentials */
 	bool no_proxy;                  /* instance metadata: never through a proxy */
@@ -50,6 +58,7 @@ struct hreq {
 	uint64_t body_off, body_len;
 	bool to_sink;                   /* H6: the answer's body is the object */
 	uint64_t from;                  /* with to_sink: what Range asked for ("bytes=from-") */
+	uint64_t upto;                  /* H8: set before prepare(): ask for from..upto-1; 0: as op->off says */
 	size_t max_body;                /* 0: HTTP_BODY_MAX */
 	bool stop_at_max;               /* enough once max_body is full: the rest is not read and that is no error */
 	unsigned stall_secs;            /* 0: the remote's; e.g. more when completing an upload */
@@ -58,11 +67,9 @@ struct hreq {
 	unsigned step, part;
 	void *data;
 };
-struct hheader { char *name, *value; };
 struct hresp {
 	int status;
-	struct hheader *h;
-	size_t nh, cap;
+	struct str head;                /* names and values, each with its NUL */
 	uint64_t length;                /* Content-Length, or UINT64_MAX */
 	uint64_t got;                   /* body bytes received */
 	struct str body;
@@ -76,6 +83,7 @@ void hreq_header(struct hreq *q, const char *fmt, ...) PRINTF(2, 3);
 void hreq_body_of(struct hreq *q, const struct rop *op, uint64_t off, uint64_t len);
 void hreq_body_own(struct hreq *q, const void *p, size_t n);            /* copied */
 void hresp_release(struct hresp *a);
+void hresp_add(struct hresp *a, const char *name, size_t nlen, const char *value, size_t vlen);
 const char *hresp_header(const struct hresp *a, const char *name);      /* any case; first; NULL */
 int  hresp_retry_after(const struct hresp *a);          /* seconds, 0 when not said; a date is understood */
 int64_t hresp_date(const struct hresp *a);              /* Date header as Unix time, 0 */
@@ -91,6 +99,8 @@ struct hop {
 	void *state;                    /* the dialect's, freed in end() */
 	/* engine's */
 	struct hop *next;
+	struct hop *soon;               /* H9: the next in that list */
+	bool is_soon, settling;         /* settling: it succeeded, commit() is not ready */
 	bool begun, draining;           /* draining: one exchange is to be tried again; the others may end first */
 	struct err why;
 	char why_code[64];
@@ -110,8 +120,9 @@ enum { LIST_DONE = 0, LIST_MORE = 1 };
 
 struct http_dialect {
 	const char *scheme;
+	bool ranges;                    /* H8: prepare() honours hreq.upto */
 	/* Fills q for the next exchange of o: URL, headers, signature; anew for every attempt. 0 send it; 1 nothing more to
-	 * send now (others in flight decide); -1 the operation fails, class from e->code. */
+	 * send now (others in flight decide); 2 not yet (H9); -1 the operation fails, class from e->code. */
 	int (*prepare)(struct http_remote *h, struct hop *o, struct hreq *q, struct err *e);
 	/* Judges one answer. Sets op->etag, size, version_id, code, err (see http_fail). RC_MORE: goes on. */
 	enum rclass (*classify)(struct http_remote *h, struct hop *o, const struct hreq *q, const struct hresp *a);
@@ -138,6 +149,8 @@ int  http_exchange(const struct http_conf *c, struct hreq *q, struct hresp *a, s
 /* In list_next(): another stream of pages, run at the same time. */
 void http_list_add(struct http_remote *h, struct listing *like, const char *prefix, const char *marker, unsigned tag);
 void http_list_marker(struct listing *l, const char *marker);
+/* The least time that an answer to a request without a body took, so far, in microseconds; 0: there was none. */
+unsigned http_answer_us(const struct http_remote *h);
 /* Fills op->err, op->code, op->http_status, op->retry_after: "HTTP 403: AccessDenied: text"; gives c back. */
 enum rclass http_fail(struct hop *o, const struct hresp *a, enum rclass c, const char *code, const char *text);
 /* The class of a status where the dialect knows no better: 2xx OK, 404/410 ABSENT, 401/403 AUTH, 408/425/429/5xx RETRY
@@ -148,6 +161,12 @@ enum rclass http_class_of_status(const struct rop *op, int status);
 bool http_redirect(const struct hreq *q, const struct hresp *a, struct str *url, bool *same_origin);
 /* ETag into op->etag: a strong one without its quotes, a weak one as it stands; STAT: Content-Length into op->size. */
 void http_take_etag(struct rop *op, const struct hresp *a);
+
+/* http_pieces.c: the next run of chunks that nobody asked for, into q->from and q->upto; false: there is none. */
+bool pieces_claim(struct rop *op, struct hreq *q);
+/* The first exchange of all, which began at 'from' before there was a map; also to go on behind what it had. */
+bool pieces_go_on(struct rop *op, struct hreq *q, uint64_t from);
+void pieces_give_back(struct rop *op, const struct hreq *q);
 
 /* Text of URLs. */
 void url_encode(struct str *out, const char *s, bool keep_slash);       /* RFC 3986 unreserved only, upper-case hex */

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #define URL_MAX 8192
+#define HEAD_ROOM 1024           /* of most answers */
 
 void hreq_init(struct hreq *q)
 {
@@ -34,8 +35,7 @@ void hreq_header(struct hreq *q, const char *fmt, ...)
 	char *line;
 
 	va_start(ap, fmt);
-	if (vasprintf(&line, fmt, ap) < 0)
-		BUG("out of memory");
+	line = xvasprintf(fmt, ap);
 	va_end(ap);
 	/* A value from a configuration or a server must not open a header of its own. */
 	for (char *c = line; *c; c++)
@@ -66,21 +66,36 @@ void hreq_body_own(struct hreq *q, const void *p, size_t n)
 
 void hresp_release(struct hresp *a)
 {
-	for (size_t i = 0; i < a->nh; i++) {
-		free(a->h[i].name);
-		free(a->h[i].value);
-	}
-	free(a->h);
+	str_release(&a->head);
 	str_release(&a->body);
 	memset(a, 0, sizeof(*a));
 	a->length = UINT64_MAX;
 }
 
+void hresp_add(struct hresp *a, const char *name, size_t nlen, const char *value, size_t vlen)
+{
+	uint64_t n;
+
+	vlen = strnlen(value, vlen);
+	if (!a->head.len)
+		str_reserve(&a->head, HEAD_ROOM);
+	str_add(&a->head, name, strnlen(name, nlen));
+	str_addc(&a->head, '\0');
+	str_add(&a->head, value, vlen);
+	if (nlen == 14 && !strncasecmp(name, "content-length", nlen) && str_to_u64(a->head.buf + a->head.len - vlen, &n))
+		a->length = n;
+	str_addc(&a->head, '\0');
+}
+
 const char *hresp_header(const struct hresp *a, const char *name)
 {
-	for (size_t i = 0; i < a->nh; i++)
-		if (!strcasecmp(a->h[i].name, name))
-			return a->h[i].value;
+	const char *end = a->head.buf + a->head.len;
+
+	for (const char *p = a->head.buf, *value; p < end; p = value + strlen(value) + 1) {
+		value = p + strlen(p) + 1;
+		if (!strcasecmp(p, name))
+			return value;
+	}
 	return NULL;
 }
 

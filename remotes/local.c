@@ -1,6 +1,9 @@
 /*
  * local - a directory as a remote. Its own threads move the bytes: what a small file costs is the kernel's work for
  * open, write and rename, which cores share well.
+ *
+ *  P1  A large put with ROP_RESUME writes a temporary that this machine, source file and key alone name, under an flock.
+ *      A later process takes over what is there: it is digested again, and the digest of the whole decides.
  */
 #include "core/base/fs.h"
 #include "core/base/hash.h"
@@ -15,25 +18,32 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <pthread.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
 #define THREADS_MOST 32u
 #define PER_THREAD 64u
+#define FILES_SHARE 4u          /* of the descriptors this process may have */
 #define BUF_SIZE (256u * 1024)
 #define LIST_DEPTH 64
+#define RESUME_MIN (32u << 20)           /* smaller puts are made anew */
 
 struct job { struct rop *op; enum rclass c; struct job *next; };
 struct local {
 	struct remote remote;
 	char *dir;
 	mode_t umask;
+	bool shared;                    /* 'shared = group' */
 	_Atomic int no_reflink;
 	pthread_mutex_t mu;
 	pthread_cond_t work, finished;
-	struct job *todo, **todo_tail, *done, **done_tail;
-	unsigned inflight, nthreads, want, ready;
+	struct job *queued, **queued_tail, *done, **done_tail;
+	unsigned inflight, most, nthreads, want, ready;
 	pthread_t *threads;
 	bool stop;
 };
@@ -80,88 +90,188 @@ static bool clone_whole(struct local *l, const struct rop *op, int to)
 	return false;
 }
 
-/* The source's bytes into 'to', digested on the way when their md5 is known. */
-static int copy_bytes(struct rop *op, int to, unsigned char *buf, unsigned char md5[16], struct err *e)
+/* One put on its way. from > 0: an earlier process's part, which begins with so many bytes (P1). */
+struct putting {
+	struct local *l;
+	struct rop *op;
+	const char *path;
+	struct str tmp;
+	int fd;
+	mode_t mode;
+	bool part;
+	uint64_t from;
+	struct md5 md5;
+	unsigned char *buf;
+};
+
+/* What is there already, into the digest: the final comparison vouches for it. */
+static int digest_part(struct putting *p, struct err *e)
 {
 	uint64_t off = 0;
-	struct md5 m;
 
-	md5_init(&m);
+	while (off < p->from) {
+		size_t want = p->from - off < BUF_SIZE ? (size_t)(p->from - off) : BUF_SIZE;
+		ssize_t got = read_at(p->fd, p->buf, want, off);
+
+		if (got <= 0)
+			return err_sys(e, "cannot read the part of an earlier upload");
+		md5_update(&p->md5, p->buf, (size_t)got);
+		off += (uint64_t)got;
+		if (p->op->sent)
+			p->op->sent(p->op, (size_t)got);
+		if (proc_check(e))
+			return -1;
+	}
+	return lseek(p->fd, (off_t)off, SEEK_SET) < 0 ? err_sys(e, "cannot go on with an earlier upload") : 0;
+}
+
+/* The source's bytes from 'from' on, digested on the way when their md5 is known. */
+static int copy_bytes(struct putting *p, struct err *e)
+{
+	struct rop *op = p->op;
+	uint64_t off = p->from;
+	int hole = 0;
+
 	while (off < op->size) {
 		size_t want = op->size - off < BUF_SIZE ? (size_t)(op->size - off) : BUF_SIZE;
-		const unsigned char *p = op->fd < 0 ? (const unsigned char *)op->mem + off : buf;
-		ssize_t got = op->fd < 0 ? (ssize_t)want : read_at(op->fd, buf, want, off);
+		const unsigned char *from = op->fd < 0 ? (const unsigned char *)op->mem + off : p->buf;
+		ssize_t got = op->fd < 0 ? (ssize_t)want : read_at(op->fd, p->buf, want, off);
 
 		if (got < 0)
 			return err_sys(e, "cannot read the object");
 		if (!got)
 			return err_set(e, ERR_CHANGED, "the object became shorter while it was sent");
 		if (op->flags & ROP_HAS_MD5)
-			md5_update(&m, p, (size_t)got);
-		if (fs_write_all(to, p, (size_t)got))
+			md5_update(&p->md5, from, (size_t)got);
+		hole = fs_write_sparse(p->fd, from, (size_t)got);
+		if (hole < 0)
 			return err_sys(e, "cannot write");
 		off += (uint64_t)got;
 		if (op->sent)
 			op->sent(op, (size_t)got);
+		if (proc_check(e))
+			return -1;
 	}
-	md5_final(&m, md5);
+	return hole && ftruncate(p->fd, (off_t)off) ? err_sys(e, "cannot write") : 0;
+}
+
+static int make_dirs(const struct local *l, const char *dir, struct err *e)
+{
+	return l->shared ? fs_mkdirs_shared(dir, e) : fs_mkdirs(dir, 0777 & ~l->umask, e);
+}
+
+static int open_made(struct putting *p, const char *dir, int flags, mode_t mode)
+{
+	int fd = open(str_cstr(&p->tmp), flags | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+
+	if (fd >= 0 || errno != ENOENT || make_dirs(p->l, dir, &p->op->err))
+		return fd;
+	return open(str_cstr(&p->tmp), flags | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+}
+
+/* P1. False: there is none to go on with, or somebody else is at it. */
+static bool open_part(struct putting *p, const char *dir)
+{
+	const struct rop *op = p->op;
+	struct stat src, mine, named;
+	struct utsname u;
+	autostr struct str id = STR_INIT;
+	unsigned char digest[16];
+	char name[32];
+
+	if (op->fd < 0 || op->size < RESUME_MIN || (op->flags & (ROP_RESUME | ROP_HAS_MD5)) != (ROP_RESUME | ROP_HAS_MD5) ||
+	    fstat(op->fd, &src) || uname(&u))
+		return false;
+	str_addf(&id, "%s %llu %llu %s", u.nodename, (unsigned long long)src.st_dev, (unsigned long long)src.st_ino, op->key);
+	md5_once(id.buf, id.len, digest);
+	fs_temp_known(name, digest);
+	str_addf(&p->tmp, "%s/%s", dir, name);
+	p->fd = open_made(p, dir, O_RDWR, 0600);
+	if (p->fd < 0)
+		return false;
+	/* The name may have become an object between open and lock: never write to that. */
+	if (flock(p->fd, LOCK_EX | LOCK_NB) || fstat(p->fd, &mine) || lstat(str_cstr(&p->tmp), &named) ||
+	    mine.st_ino != named.st_ino || !S_ISREG(mine.st_mode) || mine.st_nlink != 1 || (mine.st_mode & 0222) == 0) {
+		close(p->fd);
+		p->fd = -1;
+		return false;
+	}
+	p->part = true;
+	p->from = (uint64_t)mine.st_size;
+	return true;
+}
+
+static int open_temp(struct putting *p, struct err *e)
+{
+	autofree char *dir = path_dir(p->path);
+	char name[32];
+
+	if (open_part(p, dir))
+		return 0;
+	fs_temp_name(name);
+	str_reset(&p->tmp);
+	str_addf(&p->tmp, "%s/%s", dir, name);
+	/* Objects are read-only from their first moment; the descriptor may still write. */
+	p->fd = e->code ? -1 : open_made(p, dir, O_WRONLY | O_EXCL, p->mode);
+	if (p->fd < 0)
+		return e->code ? -1 : err_sys(e, "cannot create '%s'", str_cstr(&p->tmp));
 	return 0;
 }
 
-static int open_temp(struct local *l, const char *path, mode_t mode, struct str *tmp, struct err *e)
+static int start_over(struct putting *p)
 {
-	autofree char *dir = path_dir(path);
-	char name[32];
-	int fd;
+	p->from = 0;
+	return ftruncate(p->fd, 0) || lseek(p->fd, 0, SEEK_SET) < 0 ? -1 : 0;
+}
 
-	for (int tries = 0;; tries++) {
-		fs_temp_name(name);
-		str_reset(tmp);
-		str_addf(tmp, "%s/%s", dir, name);
-		fd = open(str_cstr(tmp), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-		if (fd >= 0 || tries)
-			break;
-		if (errno != ENOENT || fs_mkdirs(dir, 0777 & ~l->umask, e))
-			break;
-	}
-	if (fd < 0 && !e->code)
-		err_sys(e, "cannot create '%s'", str_cstr(tmp));
-	return fd;
+static int fill(struct putting *p, struct err *e)
+{
+	unsigned char digest[16];
+	bool had;
+
+	if (p->from > p->op->size && start_over(p))
+		return err_sys(e, "cannot write");
+	if (!p->from && clone_whole(p->l, p->op, p->fd))
+		return 0;
+	do {
+		had = p->from > 0;
+		md5_init(&p->md5);
+		if ((had && digest_part(p, e)) || copy_bytes(p, e))
+			return -1;
+		md5_final(&p->md5, digest);
+		if (!(p->op->flags & ROP_HAS_MD5) || !memcmp(digest, p->op->md5, 16))
+			return 0;
+	} while (had && !start_over(p));        /* the part was of other bytes, or a power cut took some */
+	return err_set(e, ERR_CORRUPT, "the cached object does not match its name");
+}
+
+static int put_file(struct putting *p, struct err *e)
+{
+	if (fill(p, e))
+		return err_in(e, "cannot write '%s'", p->path);
+	if ((p->part || (p->mode == 0444 && (p->l->umask & 0444))) &&
+	    fchmod(p->fd, p->mode == 0444 ? 0444 : 0666 & ~p->l->umask))
+		return err_sys(e, "cannot set the mode of '%s'", str_cstr(&p->tmp));
+	if (fs_settle(p->fd))
+		return err_sys(e, "cannot write '%s'", p->path);
+	proc_fault("remote-put");
+	return rename(str_cstr(&p->tmp), p->path) ? err_sys(e, "cannot publish '%s'", p->path) : 0;
 }
 
 static enum rclass do_put(struct local *l, struct rop *op, const char *path, unsigned char *buf)
 {
-	/* Objects are read-only from their first moment; the descriptor may still write. */
-	mode_t mode = op->flags & ROP_OBJECT ? 0444 : 0666;
-	autostr struct str tmp = STR_INIT;
-	unsigned char md5[16];
-	autoclose int fd = open_temp(l, path, mode, &tmp, &op->err);
+	struct putting p = { .l = l, .op = op, .path = path, .tmp = STR_INIT, .fd = -1, .buf = buf,
+			     .mode = op->flags & ROP_OBJECT ? 0444 : 0666 };
+	int rc = open_temp(&p, &op->err);
 
-	if (fd < 0)
-		return failed(op);
-	if (mode == 0444 && (l->umask & 0444) && fchmod(fd, 0444)) {
-		err_sys(&op->err, "cannot set the mode of '%s'", str_cstr(&tmp));
-		goto undo;
-	}
-	if (!clone_whole(l, op, fd)) {
-		if (copy_bytes(op, fd, buf, md5, &op->err)) {
-			err_in(&op->err, "cannot write '%s'", path);
-			goto undo;
-		}
-		if ((op->flags & ROP_HAS_MD5) && memcmp(md5, op->md5, 16)) {
-			err_set(&op->err, ERR_CORRUPT, "the cached object does not match its name");
-			goto undo;
-		}
-	}
-	proc_fault("remote-put");
-	if (rename(str_cstr(&tmp), path)) {
-		err_sys(&op->err, "cannot publish '%s'", path);
-		goto undo;
-	}
-	return RC_OK;
-undo:
-	unlink(str_cstr(&tmp));
-	return failed(op);
+	if (!rc)
+		rc = put_file(&p, &op->err);
+	if (rc && p.fd >= 0 && !(p.part && op->err.code == ERR_INTR))
+		unlink(str_cstr(&p.tmp));
+	if (p.fd >= 0)
+		close(p.fd);
+	str_release(&p.tmp);
+	return rc ? failed(op) : RC_OK;
 }
 
 static enum rclass do_get(struct rop *op, const char *path, unsigned char *buf)
@@ -284,14 +394,14 @@ static void *worker(void *data)
 	for (;;) {
 		struct job *j;
 
-		while (!l->todo && !l->stop)
+		while (!l->queued && !l->stop)
 			pthread_cond_wait(&l->work, &l->mu);
 		if (l->stop)
 			break;
-		j = l->todo;
-		l->todo = j->next;
-		if (!l->todo)
-			l->todo_tail = &l->todo;
+		j = l->queued;
+		l->queued = j->next;
+		if (!l->queued)
+			l->queued_tail = &l->queued;
 		pthread_mutex_unlock(&l->mu);
 		j->c = do_op(l, j->op, buf);
 		pthread_mutex_lock(&l->mu);
@@ -299,7 +409,7 @@ static void *worker(void *data)
 		*l->done_tail = j;
 		l->done_tail = &j->next;
 		/* Waking the caller for every file would cost more than the file. */
-		if (++l->ready >= PER_THREAD / 4 || !l->todo)
+		if (++l->ready >= PER_THREAD / 4 || !l->queued)
 			pthread_cond_signal(&l->finished);
 	}
 	pthread_mutex_unlock(&l->mu);
@@ -341,7 +451,7 @@ static int local_submit(struct remote *r, struct rop *op, struct err *e)
 
 	if (!key_is_sane(op->key))
 		return err_set(e, ERR_UNSAFE, "'%s' leads out of the remote", op->key);
-	if (l->inflight >= l->want * PER_THREAD)
+	if (l->inflight >= l->most)
 		return 1;
 	if (start_threads(l, e))
 		return -1;
@@ -349,8 +459,8 @@ static int local_submit(struct remote *r, struct rop *op, struct err *e)
 	j->op = op;
 	l->inflight++;
 	pthread_mutex_lock(&l->mu);
-	*l->todo_tail = j;
-	l->todo_tail = &j->next;
+	*l->queued_tail = j;
+	l->queued_tail = &j->next;
 	pthread_cond_signal(&l->work);
 	pthread_mutex_unlock(&l->mu);
 	return 0;
@@ -412,9 +522,9 @@ static void local_cancel(struct remote *r)
 	struct job *j;
 
 	pthread_mutex_lock(&l->mu);
-	j = l->todo;
-	l->todo = NULL;
-	l->todo_tail = &l->todo;
+	j = l->queued;
+	l->queued = NULL;
+	l->queued_tail = &l->queued;
 	pthread_mutex_unlock(&l->mu);
 	for (struct job *k = j; k; k = k->next) {
 		k->c = RC_FATAL;
@@ -428,7 +538,7 @@ static void local_cancel(struct remote *r)
 static unsigned local_window(struct remote *r, unsigned set)
 {
 	(void)set;      /* threads, not requests: fixed */
-	return local_of(r)->want * PER_THREAD;
+	return local_of(r)->most;
 }
 
 /* ---- listing ---- */
@@ -535,6 +645,16 @@ static void local_close(struct remote *r)
 	free(l);
 }
 
+/* What is done holds its file until the caller has seen it; what a worker does holds three. */
+static void limit(struct local *l)
+{
+	struct rlimit files;
+
+	l->most = l->want * PER_THREAD;
+	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur / FILES_SHARE < l->most)
+		l->most = files.rlim_cur < FILES_SHARE ? 1 : (unsigned)(files.rlim_cur / FILES_SHARE);
+}
+
 static int local_open(struct remote **out, const struct remote_conf *c, struct err *e)
 {
 	static const struct remote_ops ops = {
@@ -550,13 +670,15 @@ static int local_open(struct remote **out, const struct remote_conf *c, struct e
 	l->dir = xstrdup(c->url);
 	l->remote.local_dir = l->dir;
 	l->umask = fs_umask();
+	l->shared = rconf_get(c, "shared") && !strcmp(rconf_get(c, "shared"), "group");
 	l->want = c->jobs ? c->jobs : cores < 2 ? 2 : cores;
 	if (l->want > THREADS_MOST)
 		l->want = THREADS_MOST;
+	limit(l);
 	pthread_mutex_init(&l->mu, NULL);
 	pthread_cond_init(&l->work, NULL);
 	pthread_cond_init(&l->finished, NULL);
-	l->todo_tail = &l->todo;
+	l->queued_tail = &l->queued;
 	l->done_tail = &l->done;
 	*out = &l->remote;
 	return 0;

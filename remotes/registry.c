@@ -240,6 +240,8 @@ static int open_conf(struct remote **out, struct remote_conf *c, const char *url
 	} else {
 		c->url = whole;
 	}
+	if (c->jobs >= 4096)    /* a negative number, too: the remote chooses */
+		c->jobs = 0;
 	if (!c->jobs) {
 		int64_t jobs = rconf_int(c, "jobs", 0);
 
@@ -253,6 +255,7 @@ static int open_conf(struct remote **out, struct remote_conf *c, const char *url
 		r->url = registry_redact(c->url);
 	r->verify = rconf_bool(c, "verify", false);
 	*out = r->caps & REMOTE_LOCAL ? r : wrap_retry(r);
+	(*out)->version_aware = rconf_bool(c, "version_aware", false);
 	return 0;
 }
 

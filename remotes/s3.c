@@ -2,6 +2,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/own.h"
+#include "core/base/trail.h"
 #include "remotes/registry.h"
 #include "remotes/xml.h"
 
@@ -15,21 +16,21 @@
 void s3_add(struct s3_call *c, const char *fmt, ...)
 {
 	va_list ap;
-	char *line;
 
 	va_start(ap, fmt);
-	if (vasprintf(&line, fmt, ap) < 0)
-		BUG("out of memory");
+	strvec_take(&c->headers, xvasprintf(fmt, ap));
 	va_end(ap);
-	strvec_take(&c->headers, line);
 }
 
 static int load_keys(struct s3 *s, struct err *e)
 {
-	if (s->anonymous || (s->have_keys && !aws_keys_stale(&s->keys)))
+	int64_t asked = s->keys.asked;
+
+	if (s->anonymous)
 		return 0;
-	if (aws_keys_get(&s->keys, &s->setup, e))
+	if (aws_keys_renew(&s->keys, &s->setup, !s->have_keys, e))
 		return -1;
+	s->keys_no += !s->have_keys || s->keys.asked != asked;
 	s->have_keys = true;
 	s->h.remote.identity = s->keys.source;
 	return 0;
@@ -109,9 +110,15 @@ int s3_call(struct s3 *s, struct hreq *q, struct s3_call *c, struct err *e)
 		add_path(&path, s, c->key);
 		hreq_method(q, c->method);
 		str_reset(&q->url);
-		str_addf(&q->url, "%s://%s%s%s%s", s->endpoint.scheme, host, str_cstr(&path), *query ? "?" : "", query);
+		str_adds(&q->url, s->endpoint.scheme);
+		str_adds(&q->url, "://");
+		str_adds(&q->url, host);
+		str_adds(&q->url, str_cstr(&path));
+		str_adds(&q->url, *query ? "?" : "");
+		str_adds(&q->url, query);
 		for (size_t i = 0; i < c->headers.n; i++)
 			hreq_header(q, "%s", c->headers.v[i]);
+		q->data = (void *)(uintptr_t)s->keys_no;
 		rc = s->anonymous ? 0 : sign(s, q, c, host, str_cstr(&path), query, e);
 	}
 	strvec_release(&c->headers);
@@ -137,9 +144,13 @@ static int prepare_get(struct s3 *s, const struct rop *op, struct hreq *q, struc
 	add_all(&c, &s->sse_c);
 	add_version(&c, op);
 	q->to_sink = true;
-	q->from = op->off;
-	if (op->off) {
-		s3_add(&c, "range: bytes=%llu-", (unsigned long long)op->off);
+	if (!q->upto)
+		q->from = op->off;
+	if (q->upto)
+		s3_add(&c, "range: bytes=%llu-%llu", (unsigned long long)q->from, (unsigned long long)q->upto - 1);
+	else if (q->from)
+		s3_add(&c, "range: bytes=%llu-", (unsigned long long)q->from);
+	if (q->upto || q->from) {
 		if (op->etag[0] && !str_starts(op->etag, "W/"))        /* a weak tag matches nothing here */
 			s3_add(&c, "if-match: \"%s\"", op->etag);
 	}
@@ -172,6 +183,8 @@ static int s3_prepare(struct http_remote *h, struct hop *o, struct hreq *q, stru
 		return prepare_stat(s, o, q, e);
 	case ROP_PUT:
 		return s3_put_prepare(s, o, q, e);
+	case ROP_DELETE_MANY:
+		return s3_delete_prepare(s, o, q, e);
 	default:
 		add_version(&c, o->op);
 		return s3_call(s, q, &c, e);
@@ -188,7 +201,7 @@ static bool is_one_of(const char *code, const char *const *list, size_t n)
 	return false;
 }
 
-static enum rclass class_of_code(const struct rop *op, int status, const char *code)
+enum rclass s3_class(const struct rop *op, int status, const char *code)
 {
 	static const char *const again[] = { "SlowDown", "InternalError", "RequestTimeout", "IncompleteBody",
 					     "ServiceUnavailable", "Throttling", "ThrottlingException", "RequestLimitExceeded",
@@ -197,8 +210,13 @@ static enum rclass class_of_code(const struct rop *op, int status, const char *c
 	static const char *const fatal[] = { "NoSuchBucket", "AllAccessDisabled", "InvalidBucketName", "MethodNotAllowed",
 					     "EntityTooLarge", "QuotaExceeded", "XMinioStorageFull" };
 
+	static const char *const auth[] = { "ExpiredToken", "InvalidToken", "InvalidTokenId", "TokenRefreshRequired",
+					    "InvalidAccessKeyId", "XAdminUserNotFound" };
+
 	if (is_one_of(code, again, ARRAY_LEN(again)))
 		return RC_RETRY;
+	if (is_one_of(code, auth, ARRAY_LEN(auth)))
+		return RC_AUTH;
 	if (is_one_of(code, corrupt, ARRAY_LEN(corrupt)))
 		return RC_CORRUPT;
 	if (is_one_of(code, fatal, ARRAY_LEN(fatal)))
@@ -236,21 +254,23 @@ static bool learn_clock(struct s3 *s, const struct hresp *a)
 	return s->setup.clock != was;
 }
 
-static bool renew_keys(struct s3 *s)
+/* The answers to what was signed before the renewal ask for no other one. */
+static bool renew_keys(struct s3 *s, const struct hreq *q, struct err *e)
 {
-	autoerr struct err e = ERR_INIT;
 	autofree char *old = xstrdup(s->keys.token);
-	bool changed;
 
 	if (!s->have_keys || s->anonymous)
 		return false;
-	s->have_keys = false;
-	changed = !load_keys(s, &e) && s->keys.token && (!old || strcmp(old, s->keys.token));
-	return changed;
+	if ((unsigned)(uintptr_t)q->data != s->keys_no)
+		return true;
+	if (aws_keys_renew(&s->keys, &s->setup, true, e))
+		return false;
+	s->keys_no++;
+	return s->keys.token && (!old || strcmp(old, s->keys.token));
 }
 
 /* A1: what can be put right. */
-static bool repair(struct s3 *s, const struct hresp *a, const char *code)
+static bool repair(struct s3 *s, const struct hreq *q, const struct hresp *a, const char *code, struct err *e)
 {
 	if (a->status == 301 || a->status == 307 ||
 	    (code && (!strcmp(code, "AuthorizationHeaderMalformed") || !strcmp(code, "PermanentRedirect") ||
@@ -260,7 +280,7 @@ static bool repair(struct s3 *s, const struct hresp *a, const char *code)
 	if (code && (!strcmp(code, "RequestTimeTooSkewed") || !strcmp(code, "RequestExpired")))
 		return learn_clock(s, a);
 	if (code && (!strcmp(code, "ExpiredToken") || !strcmp(code, "TokenRefreshRequired") || !strcmp(code, "InvalidToken")))
-		return renew_keys(s);
+		return renew_keys(s, q, e);
 	return false;
 }
 
@@ -271,17 +291,20 @@ static void hint_auth(struct s3 *s, struct err *e)
 		 s->h.remote.name ? " " : "", s->h.remote.name ? s->h.remote.name : "");
 }
 
-enum rclass s3_refused(struct s3 *s, struct hop *o, const struct hresp *a)
+enum rclass s3_refused(struct s3 *s, struct hop *o, const struct hreq *q, const struct hresp *a)
 {
+	autoerr struct err why = ERR_INIT;
 	autofree char *code = xml_find(str_cstr(&a->body), a->body.len, "Code");
 	autofree char *text = NULL;
 	enum rclass c;
 
-	if (o->repairs < 3 && repair(s, a, code)) {
+	if (o->repairs < 3 && repair(s, q, a, code, &why)) {
 		o->repairs++;
+		if (o->op->kind == ROP_STAT)
+			o->step = S3_PLAIN;
 		return RC_MORE;
 	}
-	c = class_of_code(o->op, a->status, code);
+	c = s3_class(o->op, a->status, code);
 	/* A 501 to a conditional put: the server does not know the condition. */
 	if (o->op->kind == ROP_PUT && !s->no_cond_put && (a->status == 501 || (code && !strcmp(code, "NotImplemented")))) {
 		s->no_cond_put = true;
@@ -291,23 +314,28 @@ enum rclass s3_refused(struct s3 *s, struct hop *o, const struct hresp *a)
 		return c;
 	text = xml_find(str_cstr(&a->body), a->body.len, "Message");
 	http_fail(o, a, c, code, text);
+	if (why.code)
+		err_in(&o->op->err, "%s", why.msg);
 	if (c == RC_AUTH)
 		hint_auth(s, &o->op->err);
 	return c;
 }
 
-int s3_refused_list(struct s3 *s, const struct hresp *a, unsigned attempt, bool *again, struct err *e)
+int s3_refused_list(struct s3 *s, const struct hreq *q, const struct hresp *a, bool *again, struct err *e)
 {
+	autoerr struct err why = ERR_INIT;
 	autofree char *code = xml_find(str_cstr(&a->body), a->body.len, "Code");
 	autofree char *text = xml_find(str_cstr(&a->body), a->body.len, "Message");
-	enum rclass c = class_of_code(NULL, a->status, code);
+	enum rclass c = s3_class(NULL, a->status, code);
 
-	if (attempt < 3 && repair(s, a, code)) {
+	if (q->step < 3 && repair(s, q, a, code, &why)) {
 		*again = true;
 		return err_set(e, ERR_TEMP, "something was put right");
 	}
 	err_set(e, c == RC_AUTH ? ERR_AUTH : c == RC_RETRY ? ERR_TEMP : ERR_FAIL, "HTTP %d%s%s%s%.200s", a->status,
 		code ? ": " : "", code ? code : "", text ? ": " : "", text ? text : "");
+	if (why.code)
+		err_in(e, "%s", why.msg);
 	if (c == RC_AUTH)
 		hint_auth(s, e);
 	return -1;
@@ -322,6 +350,16 @@ static void take_meta(struct rop *op, const struct hresp *a)
 		snprintf(op->version_id, sizeof(op->version_id), "%s", v);
 }
 
+/* The size of an object that was asked for one byte. */
+static void take_total(struct rop *op, const struct hresp *a)
+{
+	const char *range = hresp_header(a, "content-range"), *slash = range ? strchr(range, '/') : NULL;
+	uint64_t n;
+
+	if (slash && str_to_u64(slash + 1, &n))
+		op->size = n;
+}
+
 static enum rclass s3_classify(struct http_remote *h, struct hop *o, const struct hreq *q, const struct hresp *a)
 {
 	struct s3 *s = (struct s3 *)h;
@@ -329,8 +367,12 @@ static enum rclass s3_classify(struct http_remote *h, struct hop *o, const struc
 
 	if (op->kind == ROP_PUT)
 		return s3_put_classify(s, o, q, a);
+	if (op->kind == ROP_DELETE_MANY)
+		return s3_delete_classify(s, o, q, a);
 	if (a->status == 200 || a->status == 204 || a->status == 206) {
 		take_meta(op, a);
+		if (o->step == S3_WHY)
+			take_total(op, a);
 		return RC_OK;
 	}
 	/* The answer to a HEAD has no body: the code of a refusal is learned by asking for a byte. */
@@ -339,13 +381,15 @@ static enum rclass s3_classify(struct http_remote *h, struct hop *o, const struc
 		o->step = S3_WHY;
 		return RC_MORE;
 	}
-	return s3_refused(s, o, a);
+	return s3_refused(s, o, q, a);
 }
 
 static void s3_end(struct http_remote *h, struct hop *o, enum rclass c)
 {
 	if (o->op->kind == ROP_PUT)
 		s3_put_end((struct s3 *)h, o, c);
+	else if (o->op->kind == ROP_DELETE_MANY)
+		s3_delete_end(o);
 }
 
 static void s3_close(struct http_remote *h)
@@ -353,6 +397,7 @@ static void s3_close(struct http_remote *h)
 	struct s3 *s = (struct s3 *)h;
 
 	map_release(&s->uploads, s3_upload_free);
+	trail_free(s->trail);
 	aws_keys_release(&s->keys);
 	aws_setup_release(&s->setup);
 	url_release(&s->endpoint);
@@ -385,20 +430,13 @@ static int read_place(struct s3 *s, const char *url, struct err *e)
 	return 0;
 }
 
-static const char *first_of(const char *a, const char *b, const char *c)
-{
-	return a && *a ? a : b && *b ? b : c && *c ? c : NULL;
-}
-
 static int read_endpoint(struct s3 *s, const struct remote_conf *c, struct err *e)
 {
-	const char *url = first_of(rconf_get(c, "endpointurl"), getenv("AWS_ENDPOINT_URL_S3"), getenv("AWS_ENDPOINT_URL"));
+	const char *own = rconf_get(c, "endpointurl"), *url = own && *own ? own : aws_endpoint(&s->setup, "s3");
 	const char *style = aws_option(&s->setup, "s3.addressing_style");
 	autofree char *whole = NULL;
 	size_t n;
 
-	if (!url)
-		url = aws_option(&s->setup, "endpoint_url");
 	s->aws = !url;
 	if (!url)
 		url = rconf_bool(c, "use_ssl", true) ? "https://s3.amazonaws.com" : "http://s3.amazonaws.com";
@@ -489,6 +527,7 @@ static int s3_setup(struct s3 *s, const struct remote_conf *c, struct err *e)
 	s->setup.token = xstrdup(rconf_get(c, "session_token"));
 	s->anonymous = rconf_bool(c, "allow_anonymous_login", false);
 	s->multipart_from = size_option(&s->setup, "s3.multipart_threshold", S3_MULTIPART_FROM, 5u << 20);
+	s->whole_most = aws_option(&s->setup, "s3.multipart_threshold") ? 0 : S3_WHOLE_MOST;
 	s->part_size = size_option(&s->setup, "s3.multipart_chunksize", S3_PART_MIN, 5u << 20);
 	return read_place(s, c->url, e) || read_endpoint(s, c, e) || read_customer_key(s, c, e) ? -1 : 0;
 }
@@ -496,7 +535,7 @@ static int s3_setup(struct s3 *s, const struct remote_conf *c, struct err *e)
 static int s3_open(struct remote **out, const struct remote_conf *c, struct err *e)
 {
 	static const struct http_dialect dialect = {
-		.scheme = "s3", .prepare = s3_prepare, .classify = s3_classify, .list_next = s3_list_next, .end = s3_end,
+		.scheme = "s3", .ranges = true, .prepare = s3_prepare, .classify = s3_classify, .list_next = s3_list_next, .end = s3_end,
 		.close = s3_close,
 	};
 	struct s3 *s = xcalloc(1, sizeof(*s));
@@ -511,8 +550,8 @@ static int s3_open(struct remote **out, const struct remote_conf *c, struct err 
 	}
 	s->setup.http = (struct http_conf){ .insecure = conf.insecure, .ca_file = conf.ca_file, .connect_secs = 10, .stall_secs = 30 };
 	read_put_options(s, c);
-	s->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_COND_PUT | REMOTE_SERVER_MD5 | REMOTE_ATOMIC_PUT |
-			   REMOTE_MULTIPART | REMOTE_DELETE | REMOTE_VERSIONS;
+	s->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_PIECES | REMOTE_COND_PUT | REMOTE_SERVER_MD5 | REMOTE_ATOMIC_PUT |
+			   REMOTE_MULTIPART | REMOTE_DELETE | REMOTE_VERSIONS | REMOTE_DELETE_MANY;
 	*out = &s->h.remote;
 	return 0;
 }

@@ -3,7 +3,8 @@
 #include "core/base/own.h"
 #include "remotes/xml.h"
 
-#define SPLIT_FROM 16000u       /* keys; below that one stream of pages is faster */
+#define SPLIT_FROM 2000u         /* keys: sixteen streams of pages from there on */
+#define SPLIT_MORE 256000u       /* 256 of them, each with a page or more */
 
 struct page {
 	struct s3 *s;
@@ -96,16 +97,19 @@ static int hex2(const char *s)
 static bool split(struct page *p)
 {
 	const char *last = str_cstr(&p->first_last), *base = p->l->prefix;
-	int at;
+	size_t keys;
+	int at, step;
 
 	if (p->l->pages || p->l->tag || !str_ends(base, "files/md5/") || !str_starts(last, base))
 		return false;
 	at = hex2(last + strlen(base));
-	if (at < 0 || p->n * 256 / (size_t)(at + 1) < SPLIT_FROM)
+	keys = at < 0 ? 0 : p->n * 256 / (size_t)(at + 1);
+	if (keys < SPLIT_FROM)
 		return false;
-	for (int i = at; i < 256; i++) {
-		autofree char *prefix = xasprintf("%s%02x/", base, (unsigned)i);
-		autofree char *from = i == at ? xasprintf("after %s", last) : NULL;
+	step = keys < SPLIT_MORE ? 16 : 1;
+	for (int i = at - at % step; i < 256; i += step) {
+		autofree char *prefix = step > 1 ? xasprintf("%s%x", base, (unsigned)i / 16) : xasprintf("%s%02x/", base, (unsigned)i);
+		autofree char *from = i <= at ? xasprintf("after %s", last) : NULL;
 
 		http_list_add(&p->s->h, p->l, prefix, from, 1);
 	}
@@ -141,7 +145,7 @@ int s3_list_next(struct http_remote *h, struct listing *l, struct hreq *q, const
 	if (!a)
 		return fill(s, l, q, e);
 	if (a->status != 200)
-		return s3_refused_list(s, a, q->step, again, e);
+		return s3_refused_list(s, q, a, again, e);
 	p.encoded = says_encoded(a);
 	rc = xml_read(str_cstr(&a->body), a->body.len, "the listing", &reader, &p, e);
 	if (rc && e->code == ERR_PARSE)

@@ -2,23 +2,17 @@
 
 #include "core/base/hash.h"
 #include "core/base/own.h"
+#include "remotes/parts.h"
 #include "remotes/xml.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #define COMPLETE_SECS 600u
-#define HASH_BUF (1u << 20)
 
-enum { PART_TODO, PART_BUSY, PART_DONE };
 struct upload {
+	struct parts p;                 /* first */
 	char *id;                       /* NULL: not begun */
-	uint64_t size, part_size;
-	unsigned nparts, done, next;
 	enum s3_step phase;
-	bool asked;                     /* the one exchange of this phase is on its way */
-	uint8_t *state;
-	char (*etag)[64];
+	bool tried_whole;
+	char (*etag)[64];               /* of each part; what is claimed has this one */
 	unsigned marker;                /* of ListParts */
 };
 
@@ -28,10 +22,23 @@ void s3_upload_free(void *p)
 
 	if (!u)
 		return;
+	parts_release(&u->p);
 	free(u->id);
-	free(u->state);
 	free(u->etag);
 	free(u);
+}
+
+/* What the server has is ours only if its tag is the digest of our bytes; else, or where tags are no md5, it is sent again. */
+static void judge_claim(struct parts *p, unsigned i)
+{
+	struct upload *u = (struct upload *)p;
+	char hex[33];
+
+	hex_encode(hex, p->sum[i].md5, 16);
+	if (strcmp(hex, u->etag[i]))
+		p->state[i] = PART_TODO;
+	else
+		parts_done(p, i);
 }
 
 static struct upload *upload_new(const struct s3 *s, uint64_t size)
@@ -39,49 +46,11 @@ static struct upload *upload_new(const struct s3 *s, uint64_t size)
 	struct upload *u = xcalloc(1, sizeof(*u));
 	uint64_t least = (size + S3_PARTS_MAX - 1) / S3_PARTS_MAX;
 
-	u->size = size;
-	u->part_size = s->part_size > least ? s->part_size : (least + 0xfffff) & ~0xfffffull;
-	u->nparts = (unsigned)((size + u->part_size - 1) / u->part_size);
-	u->state = xcalloc(u->nparts, 1);
-	u->etag = xcalloc(u->nparts, sizeof(*u->etag));
+	parts_init(&u->p, size, s->part_size > least ? s->part_size : (least + 0xfffff) & ~0xfffffull);
+	u->p.judge = judge_claim;
+	u->etag = xcalloc(u->p.n, sizeof(*u->etag));
 	u->phase = S3_FIND;
 	return u;
-}
-
-static uint64_t part_len(const struct upload *u, unsigned i)
-{
-	uint64_t off = (uint64_t)i * u->part_size;
-
-	return u->size - off < u->part_size ? u->size - off : u->part_size;
-}
-
-/* The digest of a piece of the source. */
-static int md5_of(const struct rop *op, uint64_t off, uint64_t len, unsigned char md5[16], struct err *e)
-{
-	autofree unsigned char *buf = NULL;
-	struct md5 m;
-
-	md5_init(&m);
-	if (op->fd < 0) {
-		md5_update(&m, (const char *)op->mem + off, len);
-		len = 0;
-	} else {
-		buf = xmalloc(HASH_BUF);
-	}
-	while (len) {
-		ssize_t n = pread(op->fd, buf, len < HASH_BUF ? (size_t)len : HASH_BUF, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? err_sys(e, "cannot read the object") :
-			       err_set(e, ERR_CHANGED, "the object became shorter while it was sent");
-		md5_update(&m, buf, (size_t)n);
-		off += (uint64_t)n;
-		len -= (uint64_t)n;
-	}
-	md5_final(&m, md5);
-	return 0;
 }
 
 static void add_md5(struct s3_call *c, const unsigned char md5[16])
@@ -106,7 +75,7 @@ static int put_whole(struct s3 *s, struct rop *op, struct hreq *q, struct err *e
 
 	if (op->flags & ROP_HAS_MD5)
 		memcpy(md5, op->md5, 16);
-	else if (md5_of(op, 0, op->size, md5, e))
+	else if (parts_md5(op, 0, op->size, md5, e))
 		return -1;
 	add_md5(&c, md5);
 	add_lines(&c, &s->put_headers);
@@ -160,19 +129,15 @@ static int begin(struct s3 *s, struct rop *op, struct hreq *q, struct err *e)
 static int send_part(struct s3 *s, struct rop *op, struct upload *u, unsigned i, struct hreq *q, struct err *e)
 {
 	struct s3_call c = { .method = "PUT", .key = op->key };
-	uint64_t off = (uint64_t)i * u->part_size, len = part_len(u, i);
-	unsigned char md5[16];
 	char number[16];
 
-	if (md5_of(op, off, len, md5, e))
-		return -1;
 	snprintf(number, sizeof(number), "%u", i + 1);
 	sigv4_query_add(&c.query, "partNumber", number);
 	sigv4_query_add(&c.query, "uploadId", u->id);
-	add_md5(&c, md5);
+	add_md5(&c, u->p.sum[i].md5);
 	add_lines(&c, &s->sse_c);
-	hreq_body_of(q, op, off, len);
-	u->state[i] = PART_BUSY;
+	hreq_body_of(q, op, (uint64_t)i * u->p.each, parts_len(&u->p, i));
+	u->p.state[i] = PART_BUSY;
 	q->part = i;
 	return s3_call(s, q, &c, e);
 }
@@ -185,7 +150,7 @@ static int complete(struct s3 *s, struct rop *op, const struct upload *u, struct
 
 	sigv4_query_add(&c.query, "uploadId", u->id);
 	str_adds(&body, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-	for (unsigned i = 0; i < u->nparts; i++) {
+	for (unsigned i = 0; i < u->p.n; i++) {
 		str_addf(&body, "<Part><PartNumber>%u</PartNumber><ETag>&quot;", i + 1);
 		xml_escape(&body, u->etag[i]);
 		str_adds(&body, "&quot;</ETag></Part>");
@@ -207,7 +172,7 @@ static struct upload *upload_of(struct s3 *s, struct hop *o)
 	if (u)
 		return u;
 	u = map_get(&s->uploads, o->op->key);
-	if (u && u->size != o->op->size) {
+	if (u && u->p.size != o->op->size) {
 		s3_upload_free(map_del(&s->uploads, o->op->key));
 		u = NULL;
 	}
@@ -219,30 +184,63 @@ static struct upload *upload_of(struct s3 *s, struct hop *o)
 	return u;
 }
 
-/* The next part nobody sends, nparts when there is none. */
-static unsigned next_part(struct upload *u)
+static int put_part(struct s3 *s, struct hop *o, struct upload *u, struct hreq *q, struct err *e)
 {
-	while (u->next < u->nparts && u->state[u->next] != PART_TODO)
-		u->next++;
-	return u->next;
+	unsigned i;
+	int rc;
+
+	rc = parts_next(&u->p, &s->trail, o->op, &i, e);
+	return rc ? rc : send_part(s, o->op, u, i, q, e);
+}
+
+/* A2: 0 it goes up whole now, 1 in parts, 2 others first. */
+static int whole_turn(struct s3 *s, const struct rop *op, struct upload *u)
+{
+	unsigned us = http_answer_us(&s->h);
+
+	if (u->tried_whole || u->p.size > s->whole_most || !(op->flags & ROP_HAS_MD5) || !us || us >= HTTP_NEAR_US ||
+	    s->uploads.n < 2)
+		return 1;
+	if (s->whole_now && s->whole_now + u->p.size > S3_WHOLE_IN_ALL)
+		return 2;
+	s->whole_now += u->p.size;
+	u->phase = S3_WHOLE;
+	u->tried_whole = true;
+	return 0;
+}
+
+static void whole_ended(struct s3 *s, struct upload *u)
+{
+	if (u->phase != S3_WHOLE)
+		return;
+	s->whole_now -= u->p.size;
+	u->phase = S3_INIT;
+}
+
+static unsigned parts_at_once(const struct s3 *s)
+{
+	size_t share = S3_PARTS_IN_ALL / (s->uploads.n ? s->uploads.n : 1);
+
+	return share > S3_PARTS_AT_ONCE ? S3_PARTS_AT_ONCE : share ? (unsigned)share : 1;
 }
 
 int s3_put_prepare(struct s3 *s, struct hop *o, struct hreq *q, struct err *e)
 {
 	struct rop *op = o->op;
 	struct upload *u;
-	unsigned i;
+	int rc;
 
 	if (op->size <= s->multipart_from)
 		return o->inflight ? 1 : put_whole(s, op, q, e);
 	u = upload_of(s, o);
-	if (u->phase == S3_PART && u->done == u->nparts)
-		u->phase = S3_COMPLETE;
+	o->parallel = u->phase == S3_PART ? parts_at_once(s) : 1;
 	q->step = u->phase;
-	o->parallel = u->phase == S3_PART ? S3_PARTS_AT_ONCE : 1;
+	rc = u->phase == S3_PART ? put_part(s, o, u, q, e) : 1;
+	if (u->phase == S3_PART && u->p.done < u->p.n)
+		return rc;
 	if (u->phase == S3_PART) {
-		i = next_part(u);
-		return i == u->nparts ? 1 : send_part(s, op, u, i, q, e);
+		q->step = u->phase = S3_COMPLETE;
+		o->parallel = 1;
 	}
 	if (o->inflight)
 		return 1;
@@ -252,7 +250,10 @@ int s3_put_prepare(struct s3 *s, struct hop *o, struct hreq *q, struct err *e)
 	case S3_PARTS:
 		return ask_parts(s, op, u, q, e);
 	case S3_INIT:
-		return begin(s, op, q, e);
+		rc = whole_turn(s, op, u);
+		return rc == 2 ? 2 : rc ? begin(s, op, q, e) : put_whole(s, op, q, e);
+	case S3_WHOLE:
+		return put_whole(s, op, q, e);
 	default:
 		return complete(s, op, u, q, e);
 	}
@@ -291,14 +292,12 @@ static void read_uploads(const struct s3 *s, const struct rop *op, struct upload
 	free(f.upload_key);
 }
 
-struct parts { const struct rop *op; struct upload *u; unsigned number; uint64_t size; char etag[64]; bool more; };
+struct part_list { struct upload *u; unsigned number; uint64_t size; char etag[64]; bool more; };
 
 static int on_part(const char *path, const char *text, void *data, struct err *e)
 {
-	struct parts *p = data;
+	struct part_list *p = data;
 	struct upload *u = p->u;
-	unsigned char md5[16];
-	char hex[33];
 	uint64_t n;
 
 	if (str_ends(path, "/Part/PartNumber") && str_to_u64(text, &n))
@@ -311,26 +310,21 @@ static int on_part(const char *path, const char *text, void *data, struct err *e
 		p->more = !strcmp(text, "true");
 	if (!str_ends(path, "/Part"))
 		return 0;
-	if (!p->number || p->number > u->nparts)
+	if (!p->number || p->number > u->p.n)
 		return 0;
 	u->marker = p->number;
-	if (p->size != part_len(u, p->number - 1) || u->state[p->number - 1] != PART_TODO)
+	if (p->size != parts_len(&u->p, p->number - 1) || u->p.state[p->number - 1] != PART_TODO)
 		return 0;
-	if (md5_of(p->op, (uint64_t)(p->number - 1) * u->part_size, p->size, md5, e))
-		return -1;
-	hex_encode(hex, md5, 16);
-	if (strcmp(hex, p->etag))
-		return 0;       /* other bytes, or a server whose tags are no md5: send it again */
-	memcpy(u->etag[p->number - 1], hex, sizeof(hex));
-	u->state[p->number - 1] = PART_DONE;
-	u->done++;
+	(void)e;
+	memcpy(u->etag[p->number - 1], p->etag, sizeof(p->etag));
+	u->p.state[p->number - 1] = PART_CLAIMED;
 	return 0;
 }
 
-static enum rclass read_parts(struct rop *op, struct upload *u, const struct hresp *a)
+static enum rclass read_parts(struct upload *u, const struct hresp *a)
 {
 	static const struct xml_reader reader = { NULL, on_part };
-	struct parts p = { .op = op, .u = u };
+	struct part_list p = { .u = u };
 	autoerr struct err e = ERR_INIT;
 	unsigned was = u->marker;
 
@@ -338,8 +332,8 @@ static enum rclass read_parts(struct rop *op, struct upload *u, const struct hre
 		free(u->id);
 		u->id = NULL;
 		u->phase = S3_INIT;
-		memset(u->state, 0, u->nparts);
-		u->done = 0;
+		memset(u->p.state, 0, u->p.n);
+		u->p.done = 0;
 		return RC_MORE;
 	}
 	if (!p.more || u->marker == was)
@@ -352,17 +346,15 @@ static enum rclass part_sent(struct s3 *s, struct hop *o, struct upload *u, cons
 	const char *etag = hresp_header(a, "etag");
 
 	if (a->status != 200) {
-		u->state[q->part] = PART_TODO;
-		u->next = u->next < q->part ? u->next : q->part;
-		return s3_refused(s, o, a);
+		parts_again(&u->p, q->part);
+		return s3_refused(s, o, q, a);
 	}
 	if (!etag)
 		return http_fail(o, a, RC_RETRY, "NoETag", "the server took a part and gave no tag for it");
 	if (*etag == '"')
 		etag++;
 	snprintf(u->etag[q->part], sizeof(u->etag[0]), "%.*s", (int)strcspn(etag, "\""), etag);
-	u->state[q->part] = PART_DONE;
-	u->done++;
+	parts_done(&u->p, q->part);
 	return RC_MORE;
 }
 
@@ -375,14 +367,14 @@ static void take_result(struct rop *op, const struct hresp *a)
 		snprintf(op->version_id, sizeof(op->version_id), "%s", v);
 }
 
-static enum rclass completed(struct s3 *s, struct hop *o, const struct hresp *a)
+static enum rclass completed(struct s3 *s, struct hop *o, const struct hreq *q, const struct hresp *a)
 {
 	autofree char *code = xml_find(str_cstr(&a->body), a->body.len, "Code");
 	autofree char *etag = NULL;
 
 	/* 200 is sent before the work is done: the body has the last word. */
 	if (a->status != 200 || code)
-		return a->status != 200 ? s3_refused(s, o, a) : http_fail(o, a, RC_RETRY, code, "completing the upload failed");
+		return a->status != 200 ? s3_refused(s, o, q, a) : http_fail(o, a, RC_RETRY, code, "completing the upload failed");
 	take_result(o->op, a);
 	etag = xml_find(str_cstr(&a->body), a->body.len, "ETag");
 	if (etag && !o->op->etag[0])
@@ -400,20 +392,25 @@ enum rclass s3_put_classify(struct s3 *s, struct hop *o, const struct hreq *q, c
 		read_uploads(s, o->op, u, a);
 		return RC_MORE;
 	case S3_PARTS:
-		return read_parts(o->op, u, a);
+		return read_parts(u, a);
 	case S3_INIT:
 		u->id = a->status == 200 ? xml_find(str_cstr(&a->body), a->body.len, "UploadId") : NULL;
 		if (!u->id)
-			return a->status != 200 ? s3_refused(s, o, a) : http_fail(o, a, RC_RETRY, NULL, "no upload id");
+			return a->status != 200 ? s3_refused(s, o, q, a) : http_fail(o, a, RC_RETRY, NULL, "no upload id");
 		u->phase = S3_PART;
 		return RC_MORE;
 	case S3_PART:
 		return part_sent(s, o, u, q, a);
 	case S3_COMPLETE:
-		return completed(s, o, a);
+		return completed(s, o, q, a);
+	}
+	if (a->status == 413 && u) {    /* something between us and the server: parts are smaller */
+		s->whole_most = 0;
+		whole_ended(s, u);
+		return RC_MORE;
 	}
 	if (a->status != 200)
-		return s3_refused(s, o, a);
+		return s3_refused(s, o, q, a);
 	take_result(o->op, a);
 	return RC_OK;
 }
@@ -440,10 +437,8 @@ void s3_put_end(struct s3 *s, struct hop *o, enum rclass c)
 
 	if (!u)
 		return;
-	for (unsigned i = 0; i < u->nparts; i++)
-		if (u->state[i] == PART_BUSY)
-			u->state[i] = PART_TODO;
-	u->next = 0;
+	whole_ended(s, u);
+	parts_stop(&u->p);
 	if (c == RC_RETRY && strcmp(o->op->code, "NoSuchUpload"))
 		return;
 	if (u->id && (c == RC_FATAL || c == RC_CORRUPT) && o->op->err.code != ERR_INTR)

@@ -11,6 +11,8 @@
 
 #define OUT_HIGH (1u << 20)             /* bytes waiting to be written before more are made */
 #define QUIET_SECS 60                   /* unless told otherwise */
+#define SETTLE_MS 2                     /* between two questions whether a digest is ready */
+#define LOCAL_ROUND (8u << 20)           /* bytes hashed before somebody may interrupt */
 #define PLAIN_CHUNK 32768u              /* what every server takes (draft, section 3) */
 #define BIG_CHUNK 261120u
 
@@ -39,6 +41,12 @@ struct sftp *sftp_new(const char *base, const char *who)
 void sftp_quiet(struct sftp *s, int secs)
 {
 	s->quiet_secs = secs;
+}
+
+void sftp_digests(struct sftp *s, sftp_digest_fn *fn, void *data)
+{
+	s->digest = fn;
+	s->digest_data = data;
 }
 
 void sftp_window(struct sftp *s, unsigned jobs)
@@ -161,11 +169,10 @@ void sftp_break(struct sftp *s, const char *fmt, ...)
 	if (s->broken)
 		return;
 	va_start(ap, fmt);
-	if (vasprintf(&msg, fmt, ap) < 0)
-		msg = NULL;
+	msg = xvasprintf(fmt, ap);
 	va_end(ap);
 	s->broken = true;
-	err_set(&s->why, ERR_FAIL, "%s", msg ? msg : "broken answer");
+	err_set(&s->why, ERR_FAIL, "%s", msg);
 }
 
 uint32_t sftp_status_of(struct sftp *s, enum sftp_type type, struct wire *w)
@@ -263,16 +270,20 @@ static void fill_output(struct sftp *s)
 		str_setlen(&s->out, s->out.len - s->out_off);
 		s->out_off = 0;
 	}
+	s->local = 0;
 	while ((x = s->fresh) && s->out.len - s->out_off < OUT_HIGH) {
 		s->fresh = x->qnext;
 		x->queued = false;
 		xfer_start(s, x);
 	}
-	while ((x = s->busy) && s->out.len - s->out_off < OUT_HIGH && s->flight < SFTP_FLIGHT) {
+	while ((x = s->busy) && s->out.len - s->out_off < OUT_HIGH && s->flight < SFTP_FLIGHT && s->local < LOCAL_ROUND) {
+		if (sum_has(s, x) && s->out.len - s->out_off > OUT_HIGH / 2)
+			break;                  /* one stretch of each file: as many lanes */
 		s->busy = x->qnext;
 		x->queued = false;
 		xfer_chunk(s, x);
 	}
+	sum_flush(s);
 }
 
 /* As many rounds as bytes go on moving without an operation coming to its end. */
@@ -290,7 +301,7 @@ static int move_bytes(struct sftp *s)
 			;
 		if (got < 0 || s->broken)
 			return -1;
-	} while (s->moved != before && !s->ndone);
+	} while (s->moved != before && !s->ndone && !s->local);
 	fill_output(s);
 	return push_output(s);
 }
@@ -322,12 +333,13 @@ void sftp_fail_all(struct sftp *s, enum rclass c, const struct err *why)
 
 	s->live = s->fresh = s->fresh_last = s->busy = s->busy_last = NULL;
 	s->load = 0;
+	s->settling = s->asking = 0;
+	sum_drop(s);
 	reset(s);
 	for (x = all; x; x = next) {
 		struct rop *op = x->op;
 
 		next = x->next;
-		put_end_hasher(s, x, NULL);
 		x->op = NULL;
 		x->prev = x->next = NULL;
 		x->weight = 0;
@@ -407,9 +419,11 @@ int sftp_run(struct sftp *s, int timeout_ms, struct err *e)
 	s->ndone = 0;
 	if (move_bytes(s))
 		return lost(s, e);
-	if (!s->ndone && s->moved == before && (s->waiting || s->out.len)) {
+	xfer_settling(s);
+	if (!s->ndone && s->moved == before && (s->waiting || s->out.len || s->settling)) {
 		if (timeout_ms)
-			s->d->ops->wait(s->d, s->out.len > 0, timeout_ms);
+			s->d->ops->wait(s->d, s->out.len > 0, s->settling ? SETTLE_MS : timeout_ms);
+		xfer_settling(s);
 		if (move_bytes(s))
 			return lost(s, e);
 	}
@@ -456,7 +470,7 @@ static void read_limits(struct sftp *s, struct sreq *q, enum sftp_type type, str
 	if (rd >= PLAIN_CHUNK)
 		s->max_read = rd < BIG_CHUNK ? (uint32_t)rd : BIG_CHUNK;
 	if (wr >= PLAIN_CHUNK)
-		s->max_write = wr < BIG_CHUNK ? (uint32_t)wr : BIG_CHUNK;
+		s->max_write = wr < BIG_CHUNK ? (uint32_t)wr & ~63u : BIG_CHUNK;         /* whole blocks of MD5 */
 	s->max_handles = handles > 1024 ? 1024 : handles > 24 ? (size_t)handles - 16 : 8;
 }
 
@@ -478,6 +492,7 @@ static void read_version(struct sftp *s, struct wire *w)
 		wire_get_bytes(w, &n);
 	}
 	s->limits = !limits;
+	s->in_order = limits;           /* OpenSSH's own, which does one thing after the other */
 	if (limits) {
 		sftp_ask(s, SFTP_EXTENDED, read_limits, NULL, &mark);
 		wire_text(&s->out, "limits@openssh.com");
@@ -537,7 +552,7 @@ int sftp_attach(struct sftp *s, struct duplex *d, int secs, struct err *e)
 	s->d = d;
 	s->max_read = s->max_write = PLAIN_CHUNK;
 	s->max_handles = 64;
-	s->hello = s->posix_rename = s->limits = false;
+	s->hello = s->posix_rename = s->limits = s->in_order = false;
 	s->in_cap = 1u << 19;
 	s->in = xrealloc(s->in, s->in_cap);
 	str_add(&s->out, "\0\0\0\5\1\0\0\0\3", 9);

@@ -16,7 +16,6 @@
 
 struct xfer;
 struct mkd;
-struct hasher;
 struct sreq;
 typedef void sreq_fn(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w);
 
@@ -48,9 +47,22 @@ struct xfer {
 	bool sized;
 	struct sreq *first, *last;      /* reads in order */
 	struct md5 md5;
-	struct hasher *hasher;
-	unsigned samples;
-	bool bad_sample;
+	uint64_t there;                 /* F5: what an earlier attempt left, to be checked first */
+	unsigned checks;                /* reads for that, not answered */
+	bool differs, by_digest;
+	struct duplex *asked;           /* brings the server's digest of it */
+	char said[48];
+	unsigned nsaid;
+	int64_t ask_until;
+	bool settling;                  /* get: all bytes came, its commit() is not ready; put: the server's digest is not there */
+};
+
+/* A stretch of a source that was read and has yet to reach its digest: at 'at' of what goes out, or in 'own'. */
+#define SUMS 16u
+struct sum {
+	struct xfer *x;
+	size_t at, n;
+	unsigned char *own;
 };
 
 struct sftp {
@@ -67,11 +79,16 @@ struct sftp {
 	struct xfer *fresh, *fresh_last, *busy, *busy_last;
 	size_t load, cap;
 	uint64_t flight;
-	unsigned hashers;
+	struct sum sum[SUMS];
+	unsigned nsums, settling, asking;
+	uint64_t local;                 /* bytes read for nothing but their digest, in this round */
+	sftp_digest_fn *digest;
+	void *digest_data;
 	struct map dirs;
 	uint32_t max_read, max_write;
 	size_t max_handles;
-	bool hello, posix_rename, limits;       /* limits: settled */
+	bool hello, posix_rename, limits, in_order;     /* limits: settled */
+	bool no_parts;                  /* F5 fails there */
 	uint64_t moved;
 	unsigned ndone;
 	int64_t moved_at;
@@ -102,15 +119,33 @@ void xfer_free(struct sftp *s, struct xfer *x);
 void xfer_busy(struct sftp *s, struct xfer *x);
 void xfer_finish(struct sftp *s, struct xfer *x, enum rclass c);
 void xfer_fail(struct sftp *s, struct xfer *x, uint32_t status, const char *what);
+struct xfer *xfer_answered(struct sftp *s, struct sreq *q);     /* the request's; it is counted off, q is freed */
 void xfer_settle(struct sftp *s, struct xfer *x);       /* frees it when nothing refers to it any more */
 void xfer_close(struct sftp *s, struct xfer *x);
+void xfer_settling(struct sftp *s);                     /* asks those that settle */
 bool xfer_opened(struct sftp *s, struct xfer *x, enum sftp_type type, struct wire *w, uint32_t *status);
 
 /* sftpput.c */
 void put_start(struct sftp *s, struct xfer *x);
 void put_chunk(struct sftp *s, struct xfer *x);
-void put_end_hasher(struct sftp *s, struct xfer *x, unsigned char digest[16]);   /* digest NULL: stop it */
+void put_all_read(struct sftp *s, struct xfer *x);      /* its digest is complete */
 void put_give_up(struct sftp *s, struct xfer *x);
+
+void put_go(struct sftp *s, struct xfer *x, uint64_t there);
+int  put_source(const struct rop *op, uint64_t off, void *p, size_t n);
+
+/* sftpback.c: F5 */
+void back_start(struct sftp *s, struct xfer *x, uint64_t there);
+int  back_chunk(struct sftp *s, struct xfer *x);
+void back_judge(struct sftp *s, struct xfer *x);
+void back_stop(struct sftp *s, struct xfer *x);
+
+/* sftpsum.c: digests of what is sent, side by side. Empty whenever fill_output() is not at work. */
+bool sum_has(const struct sftp *s, const struct xfer *x);
+void sum_room(struct sftp *s, const struct xfer *x);    /* before a packet is begun: it may add others */
+void sum_add(struct sftp *s, struct sum add);
+void sum_flush(struct sftp *s);
+void sum_drop(struct sftp *s);
 
 /* sftpdir.c */
 void mkd_wait(struct sftp *s, struct xfer *x);          /* makes the parent of x->path, then starts x again */

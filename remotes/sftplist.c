@@ -21,7 +21,7 @@ struct ldir {
 struct lister {
 	struct sftp *s;
 	const char *filter;             /* first level: names begin with this */
-	struct ldir *todo, *active;
+	struct ldir *queued, *active;
 	unsigned nactive;
 	remote_list_fn *fn;
 	void *data;
@@ -36,8 +36,8 @@ static void push_dir(struct lister *l, const char *rel, unsigned depth)
 	d->l = l;
 	d->rel = xstrdup(rel);
 	d->depth = depth;
-	d->next = l->todo;
-	l->todo = d;
+	d->next = l->queued;
+	l->queued = d;
 }
 
 static void free_dir(struct ldir *d)
@@ -91,12 +91,10 @@ static void list_fail(struct lister *l, const struct ldir *d, uint32_t status, c
 static void got_target(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w)
 {
 	struct ldir *d = q->owner;
-	struct wire_attrs a = { 0 };
+	struct wire_attrs a = wire_attrs_of(type, w);
 
 	sreq_free(s, q);
 	d->pending--;
-	if (type == SFTP_ATTRS)
-		wire_get_attrs(w, &a);
 	if (a.has_mode && S_ISDIR(a.mode) && !d->l->failed)
 		push_dir(d->l, d->rel, d->depth);
 	else if (a.has_mode && S_ISREG(a.mode) && !d->l->failed && d->l->fn(d->rel, a.size, "", d->l->data, &d->l->err))
@@ -210,9 +208,9 @@ static int list_loop(struct lister *l, struct err *e)
 {
 	struct ldir *d;
 
-	while (l->active || (l->todo && !l->failed)) {
-		while ((d = l->todo) && !l->failed && l->nactive < DIRS_AT_ONCE) {
-			l->todo = d->next;
+	while (l->active || (l->queued && !l->failed)) {
+		while ((d = l->queued) && !l->failed && l->nactive < DIRS_AT_ONCE) {
+			l->queued = d->next;
 			start_dir(l, d, SFTP_OPENDIR, got_dir);
 		}
 		if (sftp_run(l->s, 1000, e))
@@ -233,11 +231,11 @@ int sftp_list(struct sftp *s, const char *prefix, remote_list_fn *fn, void *data
 
 	push_dir(&l, dir, 0);
 	ret = list_loop(&l, e);
-	while ((d = l.active ? l.active : l.todo)) {
+	while ((d = l.active ? l.active : l.queued)) {
 		if (l.active)
 			l.active = d->next;
 		else
-			l.todo = d->next;
+			l.queued = d->next;
 		free_dir(d);
 	}
 	if (!ret && l.failed) {

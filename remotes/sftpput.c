@@ -4,90 +4,13 @@
 #include "core/base/own.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #define RESUME_MIN (32u << 20)          /* smaller ones are sent again as a whole */
-#define RESUME_BACK (4u << 20)          /* of what is there, the end is written again */
-#define SAMPLE 4096u
-#define SAMPLES 32u
-#define HASHERS 2u                      /* digests computed beside the transfer, per session */
-#define HASHER_MIN (4u << 20)
-#define HASH_STEP (1u << 20)
-
-/* The digest of one large source, in a thread of its own: encryption needs this one. */
-struct hasher {
-	pthread_t thread;
-	int fd;
-	uint64_t size;
-	atomic_bool stop;
-	bool failed;
-	unsigned char digest[16];
-};
-
-static void *hasher_main(void *p)
-{
-	struct hasher *h = p;
-	autofree char *buf = xmalloc(HASH_STEP);
-	struct md5 m;
-	uint64_t at = 0;
-
-	md5_init(&m);
-	while (at < h->size && !atomic_load(&h->stop)) {
-		ssize_t n = pread(h->fd, buf, h->size - at < HASH_STEP ? (size_t)(h->size - at) : HASH_STEP, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			h->failed = true;
-			return NULL;
-		}
-		md5_update(&m, buf, (size_t)n);
-		at += (uint64_t)n;
-	}
-	md5_final(&m, h->digest);
-	return NULL;
-}
-
-static void hasher_start(struct sftp *s, struct xfer *x, bool must)
-{
-	struct hasher *h;
-
-	if (x->op->fd < 0 || x->size < HASHER_MIN || (s->hashers >= HASHERS && !must))
-		return;
-	h = xcalloc(1, sizeof(*h));
-	h->fd = x->op->fd;
-	h->size = x->size;
-	if (pthread_create(&h->thread, NULL, hasher_main, h)) {
-		free(h);
-		return;
-	}
-	x->hasher = h;
-	s->hashers++;
-}
-
-/* Must run before the operation is told: the descriptor is its caller's. s NULL: the session is gone. */
-void put_end_hasher(struct sftp *s, struct xfer *x, unsigned char digest[16])
-{
-	struct hasher *h = x->hasher;
-
-	if (!h)
-		return;
-	if (!digest)
-		atomic_store(&h->stop, true);
-	pthread_join(h->thread, NULL);
-	if (digest)
-		memcpy(digest, h->digest, 16);
-	if (digest && h->failed)
-		memset(digest, 0, 16);
-	free(h);
-	x->hasher = NULL;
-	s->hashers--;
-}
+#define RESUME_BACK (1u << 20)          /* of what is there, the end is written again */
 
 /* An abandoned temporary is removed; s is NULL when there is no connection to do it with. */
 void put_give_up(struct sftp *s, struct xfer *x)
@@ -98,7 +21,7 @@ void put_give_up(struct sftp *s, struct xfer *x)
 }
 
 /* F5: a name that only this machine makes, and only from this very file. */
-static char *part_name(const struct rop *op, const char *base)
+static char *part_name(const struct sftp *s, const struct rop *op, const char *base)
 {
 	struct utsname u;
 	struct stat st;
@@ -106,7 +29,7 @@ static char *part_name(const struct rop *op, const char *base)
 	char hex[33];
 	autostr struct str id = STR_INIT;
 
-	if (op->fd < 0 || op->size < RESUME_MIN || (op->flags & (ROP_RESUME | ROP_HAS_MD5)) != (ROP_RESUME | ROP_HAS_MD5))
+	if (s->no_parts || op->fd < 0 || op->size < RESUME_MIN || (op->flags & (ROP_RESUME | ROP_HAS_MD5)) != (ROP_RESUME | ROP_HAS_MD5))
 		return NULL;
 	if (fstat(op->fd, &st) || uname(&u) || flock(op->fd, LOCK_EX | LOCK_NB))
 		return NULL;
@@ -116,11 +39,11 @@ static char *part_name(const struct rop *op, const char *base)
 	return xasprintf(".%.64s.%.12s.part", base, hex);
 }
 
-static void name_temp(struct xfer *x)
+static void name_temp(const struct sftp *s, struct xfer *x)
 {
 	const char *slash = strrchr(x->path, '/');
 	int dir = slash ? (int)(slash - x->path) : 0;
-	autofree char *part = part_name(x->op, slash ? slash + 1 : x->path);
+	autofree char *part = part_name(s, x->op, slash ? slash + 1 : x->path);
 	char name[32];
 
 	x->keep_tmp = part != NULL;
@@ -153,10 +76,8 @@ static void put_rename(struct sftp *s, struct xfer *x)
 /* A plain rename refuses an existing target: the target goes first, and the rename is tried once more. */
 static void target_removed(struct sftp *s, struct sreq *q, enum sftp_type type UNUSED, struct wire *w UNUSED)
 {
-	struct xfer *x = q->owner;
+	struct xfer *x = xfer_answered(s, q);
 
-	sreq_free(s, q);
-	x->pending--;
 	if (x->op)
 		put_rename(s, x);
 	else
@@ -165,13 +86,9 @@ static void target_removed(struct sftp *s, struct sreq *q, enum sftp_type type U
 
 static void target_seen(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w)
 {
-	struct xfer *x = q->owner;
-	struct wire_attrs a = { 0 };
+	struct xfer *x = xfer_answered(s, q);
+	struct wire_attrs a = wire_attrs_of(type, w);
 
-	sreq_free(s, q);
-	x->pending--;
-	if (type == SFTP_ATTRS)
-		wire_get_attrs(w, &a);
 	if (!x->op) {
 		xfer_settle(s, x);
 	} else if (a.has_size && a.size == x->size && (x->op->flags & ROP_IF_ABSENT)) {
@@ -187,11 +104,9 @@ static void target_seen(struct sftp *s, struct sreq *q, enum sftp_type type, str
 
 static void put_renamed(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w)
 {
-	struct xfer *x = q->owner;
+	struct xfer *x = xfer_answered(s, q);
 	uint32_t status = sftp_status_of(s, type, w);
 
-	sreq_free(s, q);
-	x->pending--;
 	if (status == SFTP_OK)
 		x->made = false;
 	if (!x->op) {
@@ -219,11 +134,9 @@ static void put_check(struct sftp *s, struct xfer *x)
 
 static void put_closed(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w)
 {
-	struct xfer *x = q->owner;
+	struct xfer *x = xfer_answered(s, q);
 	uint32_t status = sftp_status_of(s, type, w);
 
-	sreq_free(s, q);
-	x->pending--;
 	x->open = false;
 	if (!x->op)
 		put_give_up(s, x);
@@ -236,11 +149,15 @@ static void put_closed(struct sftp *s, struct sreq *q, enum sftp_type type, stru
 
 static void put_written(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w)
 {
-	struct xfer *x = q->owner;
+	struct xfer *x = xfer_answered(s, q);
 	uint32_t status = sftp_status_of(s, type, w);
 
-	sreq_free(s, q);
-	x->pending--;
+	if (x->op && status != SFTP_OK && x->keep_tmp && !s->in_order) {
+		s->no_parts = true;     /* rclone's, without a cache, cannot write to what is there already */
+		x->keep_tmp = false;
+		put_error(s, x, RC_RETRY, ERR_TEMP, sftp_status_text(status));
+		return;
+	}
 	if (x->op && status != SFTP_OK) {
 		xfer_fail(s, x, status, "cannot write");
 		return;
@@ -248,7 +165,7 @@ static void put_written(struct sftp *s, struct sreq *q, enum sftp_type type, str
 	put_check(s, x);
 }
 
-static int read_source(const struct rop *op, uint64_t off, void *p, size_t n)
+int put_source(const struct rop *op, uint64_t off, void *p, size_t n)
 {
 	char *to = p;
 
@@ -280,10 +197,7 @@ static void put_close(struct sftp *s, struct xfer *x)
 	unsigned char digest[16];
 
 	if (has_md5(x)) {
-		if (x->hasher)
-			put_end_hasher(s, x, digest);
-		else
-			md5_final(&x->md5, digest);
+		md5_final(&x->md5, digest);
 		if (memcmp(digest, x->op->md5, 16)) {
 			x->keep_tmp = false;
 			put_error(s, x, RC_CORRUPT, ERR_CORRUPT, "the local object does not match its name");
@@ -293,6 +207,12 @@ static void put_close(struct sftp *s, struct xfer *x)
 	x->closing = true;
 	x->pending++;
 	sftp_ask_handle(s, SFTP_CLOSE, put_closed, x, &x->handle);
+}
+
+void put_all_read(struct sftp *s, struct xfer *x)
+{
+	if (x->op && x->at == x->size && !x->there)
+		put_close(s, x);
 }
 
 /* The bytes are read straight into the packet. */
@@ -307,12 +227,12 @@ static int write_chunk(struct sftp *s, struct xfer *x)
 	wire_u64(&s->out, x->at);
 	wire_u32(&s->out, n);
 	str_reserve(&s->out, n);
-	if (read_source(x->op, x->at, s->out.buf + s->out.len, n)) {
+	if (put_source(x->op, x->at, s->out.buf + s->out.len, n)) {
 		sftp_unask(s, q, mark);
 		return -1;
 	}
-	if (has_md5(x) && !x->hasher)
-		md5_update(&x->md5, s->out.buf + s->out.len, n);
+	if (has_md5(x))
+		sum_add(s, (struct sum){ x, s->out.len, n, NULL });
 	s->out.len += n;
 	s->out.buf[s->out.len] = '\0';
 	sftp_sent(s, mark);
@@ -323,100 +243,58 @@ static int write_chunk(struct sftp *s, struct xfer *x)
 	return 0;
 }
 
-void put_chunk(struct sftp *s, struct xfer *x)
+void put_go(struct sftp *s, struct xfer *x, uint64_t there)
 {
-	if (x->at < x->size && write_chunk(s, x)) {
-		put_error(s, x, RC_FATAL, ERR_CHANGED, "the local file became shorter while it was read");
-		return;
-	}
-	if (x->at < x->size)
-		xfer_busy(s, x);
-	else
-		put_close(s, x);
-}
-
-static void put_go(struct sftp *s, struct xfer *x, uint64_t from)
-{
-	x->at = from;
-	if (has_md5(x)) {
-		md5_init(&x->md5);
-		hasher_start(s, x, from > 0);
-		if (from && !x->hasher)
-			x->at = 0;
-	}
+	x->at = 0;
+	x->there = there;
+	x->differs = false;
+	md5_init(&x->md5);
 	xfer_busy(s, x);
 }
 
-/* F5 */
-
-static void got_sample(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w)
+void put_chunk(struct sftp *s, struct xfer *x)
 {
-	struct xfer *x = q->owner;
-	unsigned char local[SAMPLE];
-	const unsigned char *p = NULL;
-	size_t n = 0;
+	bool back = x->at < x->there;
 
-	x->pending--;
-	x->samples--;
-	if (type == SFTP_DATA)
-		p = wire_get_bytes(w, &n);
-	if (x->op && (n != SAMPLE || read_source(x->op, q->off, local, n) || memcmp(local, p, n)))
-		x->bad_sample = true;
-	if (!x->op)
-		xfer_settle(s, x);
-	else if (!x->samples)
-		put_go(s, x, x->bad_sample ? 0 : x->at);
-	sreq_free(s, q);
+	if (x->differs)         /* the last answer starts it again */
+		return;
+	sum_room(s, x);
+	if (x->at < x->size && (back ? back_chunk(s, x) : write_chunk(s, x))) {
+		put_error(s, x, RC_FATAL, ERR_CHANGED, "the local file became shorter while it was read");
+		return;
+	}
+	if (back ? x->at < x->there : x->at < x->size)
+		xfer_busy(s, x);
+	else if (!back && !sum_has(s, x))
+		put_close(s, x);
 }
 
-static void ask_samples(struct sftp *s, struct xfer *x)
+/* A server that works on several requests at once may have left holes among those that were on their way. */
+static uint64_t back_of(const struct sftp *s)
 {
-	unsigned i;
-	size_t mark;
-
-	x->samples = SAMPLES;
-	x->bad_sample = false;
-	for (i = 1; i <= SAMPLES; i++) {
-		struct sreq *q = sftp_ask(s, SFTP_READ, got_sample, x, &mark);
-
-		q->off = x->at / SAMPLES * i - SAMPLE;
-		wire_bytes(&s->out, x->handle.buf, x->handle.len);
-		wire_u64(&s->out, q->off);
-		wire_u32(&s->out, SAMPLE);
-		sftp_sent(s, mark);
-		x->pending++;
-	}
+	return s->in_order ? RESUME_BACK : SFTP_FLIGHT;
 }
 
 static void part_sized(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w)
 {
-	struct xfer *x = q->owner;
-	struct wire_attrs a = { 0 };
+	struct xfer *x = xfer_answered(s, q);
+	struct wire_attrs a = wire_attrs_of(type, w);
 
-	sreq_free(s, q);
-	x->pending--;
-	if (type == SFTP_ATTRS)
-		wire_get_attrs(w, &a);
 	if (!x->op) {
 		xfer_settle(s, x);
 	} else if (!a.has_size || a.size > x->size) {
 		x->keep_tmp = false;
 		put_error(s, x, RC_RETRY, ERR_TEMP, "what an earlier attempt left there is of no use");
-	} else if (a.size < 2 * (uint64_t)RESUME_BACK) {
-		put_go(s, x, 0);
 	} else {
-		x->at = (a.size - RESUME_BACK) & ~(uint64_t)0xffff;
-		ask_samples(s, x);
+		back_start(s, x, a.size < 2 * back_of(s) ? 0 : (a.size - back_of(s)) & ~(uint64_t)0xffff);
 	}
 }
 
 static void put_opened(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w)
 {
-	struct xfer *x = q->owner;
+	struct xfer *x = xfer_answered(s, q);
 	uint32_t status;
 
-	sreq_free(s, q);
-	x->pending--;
 	x->made = type == SFTP_HANDLE;
 	if (!xfer_opened(s, x, type, w, &status)) {
 		if (x->op && status == SFTP_NO_SUCH_FILE && x->tries++ < 2)
@@ -441,7 +319,7 @@ void put_start(struct sftp *s, struct xfer *x)
 	size_t mark;
 
 	if (!x->tmp)
-		name_temp(x);
+		name_temp(s, x);
 	x->pending++;
 	sftp_ask(s, SFTP_OPEN, put_opened, x, &mark);
 	wire_text(&s->out, x->tmp);

@@ -108,6 +108,15 @@ void wire_get_attrs(struct wire *w, struct wire_attrs *a)
 		memset(a, 0, sizeof(*a));
 }
 
+struct wire_attrs wire_attrs_of(enum sftp_type type, struct wire *w)
+{
+	struct wire_attrs a = { 0 };
+
+	if (type == SFTP_ATTRS)
+		wire_get_attrs(w, &a);
+	return w->bad ? (struct wire_attrs){ 0 } : a;
+}
+
 int wire_next(const unsigned char *p, size_t n, struct wire *w, size_t *used)
 {
 	struct wire head = { p, p + n, false };

@@ -41,6 +41,7 @@ uint32_t wire_get_u32(struct wire *w);
 uint64_t wire_get_u64(struct wire *w);
 const unsigned char *wire_get_bytes(struct wire *w, size_t *n);         /* NULL and *n 0 when bad */
 void wire_get_attrs(struct wire *w, struct wire_attrs *a);
+struct wire_attrs wire_attrs_of(enum sftp_type type, struct wire *w);  /* of an answer: nothing unless it is SFTP_ATTRS, whole */
 /* The first packet of a buffer: 1 and *w (from the type on) with its size in *used; 0 incomplete; -1 too long or empty. */
 int  wire_next(const unsigned char *p, size_t n, struct wire *w, size_t *used);
 const char *sftp_status_name(uint32_t status);          /* "SSH_FX_FAILURE" */

@@ -34,10 +34,20 @@ void xfer_free(struct sftp *s, struct xfer *x)
 			s->live = x->next;
 	}
 	put_give_up(NULL, x);
+	back_stop(s, x);
 	free(x->path);
 	free(x->tmp);
 	str_release(&x->handle);
 	free(x);
+}
+
+struct xfer *xfer_answered(struct sftp *s, struct sreq *q)
+{
+	struct xfer *x = q->owner;
+
+	sreq_free(s, q);
+	x->pending--;
+	return x;
 }
 
 void xfer_settle(struct sftp *s, struct xfer *x)
@@ -61,10 +71,8 @@ void xfer_busy(struct sftp *s, struct xfer *x)
 
 static void closed(struct sftp *s, struct sreq *q, enum sftp_type type UNUSED, struct wire *w UNUSED)
 {
-	struct xfer *x = q->owner;
+	struct xfer *x = xfer_answered(s, q);
 
-	sreq_free(s, q);
-	x->pending--;
 	x->open = false;
 	if (!x->op)
 		put_give_up(s, x);
@@ -95,12 +103,18 @@ static void forget_reads(struct sftp *s, struct xfer *x)
 void xfer_finish(struct sftp *s, struct xfer *x, enum rclass c)
 {
 	struct rop *op = x->op;
+	int rc = c == RC_OK && op->commit ? op->commit(op) : 0;
 
-	put_end_hasher(s, x, NULL);
-	if (c == RC_OK && op->commit && op->commit(op))
+	forget_reads(s, x);
+	back_stop(s, x);
+	s->settling -= x->settling;
+	x->settling = rc > 0;
+	s->settling += x->settling;
+	if (rc > 0)
+		return;
+	if (rc)
 		c = rclass_of_err(&op->err) == RC_ABSENT ? RC_FATAL : rclass_of_err(&op->err);
 	x->op = NULL;
-	forget_reads(s, x);
 	if (x->open && !x->closing)
 		xfer_close(s, x);
 	else if (!x->open)
@@ -108,6 +122,19 @@ void xfer_finish(struct sftp *s, struct xfer *x, enum rclass c)
 	s->ndone++;
 	xfer_settle(s, x);
 	op->done(op, c);
+}
+
+void xfer_settling(struct sftp *s)
+{
+	struct xfer *x, *next;
+
+	for (x = s->live; x && s->settling; x = next) {
+		next = x->next;
+		if (x->settling && x->op->kind == ROP_PUT)
+			back_judge(s, x);
+		else if (x->settling)
+			xfer_finish(s, x, RC_OK);
+	}
 }
 
 static enum rclass class_of(uint32_t status)
@@ -201,6 +228,28 @@ static void get_short(struct sftp *s, struct xfer *x)
 	xfer_finish(s, x, RC_RETRY);
 }
 
+/* N5: where the next chunk begins that is not there; a chunk that was begun goes on. */
+static uint64_t next_gap(const struct rop_map *m, uint64_t at)
+{
+	while (at < m->size && !(at % m->chunk) && m->state[at / m->chunk] == CHUNK_DONE)
+		at += m->chunk;
+	return at < m->size ? at : m->size;
+}
+
+/* How far to ask from there on. */
+static uint64_t gap_end(const struct xfer *x)
+{
+	const struct rop_map *m = x->op->map;
+	uint64_t at = x->at;
+
+	if (!m)
+		return x->size;
+	do
+		at += m->chunk - at % m->chunk;
+	while (at < m->size && at - x->at < SFTP_FLIGHT && m->state[at / m->chunk] != CHUNK_DONE);
+	return at < m->size ? at : m->size;
+}
+
 /* Gives the first answer in line to the sink. 0 go on, 1 the operation is over or waits for more. */
 static int sink_first(struct sftp *s, struct xfer *x, const unsigned char *p)
 {
@@ -209,11 +258,11 @@ static int sink_first(struct sftp *s, struct xfer *x, const unsigned char *p)
 	size_t n = q->got < left ? q->got : (size_t)left;
 	bool eof = q->eof;
 
-	if (n && x->op->sink(x->op, p, n)) {
+	if (n && (x->op->map ? x->op->piece(x->op, q->off, p, n) : x->op->sink(x->op, p, n))) {
 		xfer_finish(s, x, RC_FATAL);
 		return 1;
 	}
-	x->sunk += n;
+	x->sunk = x->op->map ? next_gap(x->op->map, q->off + n) : x->sunk + n;
 	x->first = q->next;
 	if (!x->first)
 		x->last = NULL;
@@ -282,19 +331,23 @@ static void got_data(struct sftp *s, struct sreq *q, enum sftp_type type, struct
 	}
 }
 
+/* What an earlier run left is of another file. */
+static void get_again(struct sftp *s, struct xfer *x)
+{
+	if (!x->op->sink_restart(x->op))
+		err_set(&x->op->err, ERR_TEMP, "'%s' on %s has another length than before", x->path, s->who);
+	xfer_finish(s, x, RC_RETRY);
+}
+
 static void get_size(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w)
 {
-	struct xfer *x = q->owner;
-	struct wire_attrs a = { 0 };
+	struct xfer *x = xfer_answered(s, q);
+	struct wire_attrs a = wire_attrs_of(type, w);
 
-	sreq_free(s, q);
-	x->pending--;
 	if (!x->op) {
 		xfer_settle(s, x);
 		return;
 	}
-	if (type == SFTP_ATTRS)
-		wire_get_attrs(w, &a);
 	if (!a.has_size) {
 		xfer_fail(s, x, type == SFTP_STATUS ? sftp_status_of(s, type, w) : SFTP_BAD_MESSAGE, "cannot size");
 		return;
@@ -305,7 +358,9 @@ static void get_size(struct sftp *s, struct sreq *q, enum sftp_type type, struct
 	}
 	x->size = x->op->size = a.size;
 	x->sized = true;
-	if (x->sunk > x->size) {
+	if (x->op->map && x->op->map->size != a.size) {
+		get_again(s, x);
+	} else if (x->sunk > x->size) {
 		err_set(&x->op->err, ERR_CORRUPT, "'%s' on %s is shorter than what was read of it", x->path, s->who);
 		xfer_finish(s, x, RC_CORRUPT);
 	} else if (x->sunk == x->size) {
@@ -317,11 +372,9 @@ static void get_size(struct sftp *s, struct sreq *q, enum sftp_type type, struct
 
 static void get_open(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w)
 {
-	struct xfer *x = q->owner;
+	struct xfer *x = xfer_answered(s, q);
 	uint32_t status, n;
 
-	sreq_free(s, q);
-	x->pending--;
 	if (!xfer_opened(s, x, type, w, &status)) {
 		if (x->op && status == SFTP_NO_SUCH_FILE)
 			xfer_finish(s, x, RC_ABSENT);
@@ -333,6 +386,10 @@ static void get_open(struct sftp *s, struct sreq *q, enum sftp_type type, struct
 	}
 	x->pending++;
 	sftp_ask_handle(s, SFTP_FSTAT, get_size, x, &x->handle);
+	if (x->op->map) {               /* its length comes first */
+		x->at = x->sunk;
+		return;
+	}
 	n = PROBE;
 	if (x->op->size > x->sunk)      /* the caller's guess */
 		n = x->op->size - x->sunk < s->max_read ? (uint32_t)(x->op->size - x->sunk) : s->max_read;
@@ -342,13 +399,15 @@ static void get_open(struct sftp *s, struct sreq *q, enum sftp_type type, struct
 
 static void get_chunk(struct sftp *s, struct xfer *x)
 {
-	uint64_t left = x->size - x->at;
+	uint64_t left = gap_end(x) - x->at;
 	uint32_t n = left < s->max_read ? (uint32_t)left : s->max_read;
 
 	if (x->at >= x->size)
 		return;
 	append_read(x, ask_read(s, x, x->at, n));
 	x->at += n;
+	if (x->op->map)
+		x->at = next_gap(x->op->map, x->at);
 	if (x->at < x->size)
 		xfer_busy(s, x);
 }
@@ -357,15 +416,11 @@ static void get_chunk(struct sftp *s, struct xfer *x)
 
 static void got_attrs(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w)
 {
-	struct xfer *x = q->owner;
-	struct wire_attrs a = { 0 };
+	struct xfer *x = xfer_answered(s, q);
+	struct wire_attrs a = wire_attrs_of(type, w);
 	uint32_t status = SFTP_OK;
 
-	sreq_free(s, q);
-	x->pending--;
-	if (type == SFTP_ATTRS)
-		wire_get_attrs(w, &a);
-	else
+	if (type != SFTP_ATTRS)
 		status = sftp_status_of(s, type, w);
 	if (!x->op)
 		xfer_settle(s, x);
@@ -381,11 +436,9 @@ static void got_attrs(struct sftp *s, struct sreq *q, enum sftp_type type, struc
 
 static void removed(struct sftp *s, struct sreq *q, enum sftp_type type, struct wire *w)
 {
-	struct xfer *x = q->owner;
+	struct xfer *x = xfer_answered(s, q);
 	uint32_t status = sftp_status_of(s, type, w);
 
-	sreq_free(s, q);
-	x->pending--;
 	if (!x->op)
 		xfer_settle(s, x);
 	else if (status == SFTP_OK || status == SFTP_NO_SUCH_FILE)
@@ -420,7 +473,7 @@ void xfer_start(struct sftp *s, struct xfer *x)
 		sftp_ask_path(s, SFTP_REMOVE, removed, x, x->path);
 		return;
 	default:
-		x->sunk = x->op->off;
+		x->sunk = x->op->map ? next_gap(x->op->map, 0) : x->op->off;
 		sftp_ask(s, SFTP_OPEN, get_open, x, &mark);
 		wire_text(&s->out, x->path);
 		wire_u32(&s->out, SFTP_FLAG_READ);

@@ -50,23 +50,30 @@ static void add_value(struct str *out, const char *v)
 	}
 }
 
+/* Formats would cost more than the digests do. */
+static void add_all(struct str *out, const char *const *v)
+{
+	while (*v)
+		str_adds(out, *v++);
+}
+
 static void add_names(struct str *out, const struct sigv4 *s)
 {
 	for (size_t i = 0; i < s->nh; i++)
-		str_addf(out, "%s%s", i ? ";" : "", s->h[i].name);
+		add_all(out, (const char *[]){ i ? ";" : "", s->h[i].name, NULL });
 }
 
 static void canonical(struct str *out, const struct sigv4 *s)
 {
-	str_addf(out, "%s\n%s\n%s\n", s->method, *s->path ? s->path : "/", s->query ? s->query : "");
+	add_all(out, (const char *[]){ s->method, "\n", *s->path ? s->path : "/", "\n", s->query ? s->query : "", "\n", NULL });
 	for (size_t i = 0; i < s->nh; i++) {
-		str_addf(out, "%s:", s->h[i].name);
+		add_all(out, (const char *[]){ s->h[i].name, ":", NULL });
 		add_value(out, s->h[i].value);
 		str_addc(out, '\n');
 	}
 	str_addc(out, '\n');
 	add_names(out, s);
-	str_addf(out, "\n%s", s->payload_hash);
+	add_all(out, (const char *[]){ "\n", s->payload_hash, NULL });
 }
 
 static int derive(const struct sigv4 *s, const char *day, unsigned char key[32], struct err *e)
@@ -117,13 +124,13 @@ int sigv4_sign(struct sigv4 *s, struct sigv4_key *cache, struct str *out, struct
 	canonical(&text, s);
 	if (sigv4_payload(str_cstr(&text), text.len, hash, e) || key_of(s, day, scope, cache, e))
 		return -1;
-	str_addf(&sts, "AWS4-HMAC-SHA256\n%s\n%s\n%s", date, scope, hash);
+	add_all(&sts, (const char *[]){ "AWS4-HMAC-SHA256\n", date, "\n", scope, "\n", hash, NULL });
 	if (hmac_sha256(cache->key, 32, str_cstr(&sts), sts.len, sum, e))
 		return -1;
 	hex_encode(hex, sum, 32);
-	str_addf(out, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=", s->access_key, scope);
+	add_all(out, (const char *[]){ "AWS4-HMAC-SHA256 Credential=", s->access_key, "/", scope, ", SignedHeaders=", NULL });
 	add_names(out, s);
-	str_addf(out, ", Signature=%s", hex);
+	add_all(out, (const char *[]){ ", Signature=", hex, NULL });
 	return 0;
 }
 

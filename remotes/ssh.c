@@ -12,6 +12,7 @@
 #include "remotes/sshpipe.h"
 
 #define CONNECT_SECS 30
+#define BULK (8u << 20)                 /* a file of this length makes a connection one for large files */
 #define QUIET_SECS 60
 #define QUIET_MAX 86400
 #define ASK_SECS 600                    /* a person may be typing a passphrase for ssh */
@@ -23,6 +24,7 @@ struct ssh_remote {
 	struct sftp *s;
 	unsigned window;
 	bool loaded, refused;
+	bool bulk, no_bulk;             /* large files are waiting; the ssh program was tried for them in vain */
 	struct err why;
 };
 
@@ -52,7 +54,49 @@ static int open_stream(struct ssh_remote *m, struct duplex **d, struct err *e)
 		m->conf.why_ssh = xstrdup(why.msg);
 	}
 	notice(NOTICE_DEBUG, "using the ssh program for '%s': %s", m->r.url, m->conf.why_ssh);
-	return sshpipe_open(d, &m->conf, e);
+	return sshpipe_open(d, &m->conf, NULL, e);
+}
+
+/* For large files the ssh program is worth its longer start: it encrypts on another core, with quicker ciphers than libssh2
+ * has. What it cannot do without asking somebody is left to libssh2. */
+static bool connect_bulk(struct ssh_remote *m)
+{
+	autoerr struct err why = ERR_INIT;
+	struct duplex *d = NULL;
+	int rc;
+
+	if (!m->bulk || m->no_bulk || m->conf.needs_ssh)
+		return false;
+	if (!m->loaded && sshconf_load(&m->conf, &why))
+		return false;
+	m->loaded = true;
+	if (m->conf.needs_ssh)
+		return false;
+	m->conf.no_questions = true;
+	rc = sshpipe_open(&d, &m->conf, NULL, &why) || sftp_attach(m->s, d, m->conf.quiet_secs, &why) ? -1 : 0;
+	m->conf.no_questions = false;
+	if (rc)
+		notice(NOTICE_DEBUG, "the ssh program is left aside for '%s': %s", m->r.url, why.msg);
+	m->no_bulk = rc != 0;
+	return !rc;
+}
+
+/* Only of names that no shell takes for anything else. Nobody is asked: who cannot log in so gets NULL. */
+static struct duplex *ask_md5sum(void *data, const char *path, uint64_t n)
+{
+	struct ssh_remote *m = data;
+	autoerr struct err why = ERR_INIT;
+	autofree char *command = xasprintf("head -c %llu '%s' | md5sum", (unsigned long long)n, path);
+	struct duplex *d = NULL;
+	bool questions = m->conf.no_questions;
+
+	if (path[strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+@%=:, -")])
+		return NULL;
+	m->conf.no_questions = true;
+	if (sshpipe_open(&d, &m->conf, command, &why))
+		notice(NOTICE_DEBUG, "no md5sum from '%s': %s", m->r.url, why.msg);
+	m->conf.no_questions = questions;
+	return d;
 }
 
 static int connect_now(struct ssh_remote *m, struct err *e)
@@ -60,6 +104,8 @@ static int connect_now(struct ssh_remote *m, struct err *e)
 	struct duplex *d = NULL;
 	int secs = m->conf.quiet_secs;
 
+	if (connect_bulk(m))
+		return 0;
 	if (open_stream(m, &d, e))
 		return err_in(e, "cannot connect to '%s'", m->r.url);
 	if (m->conf.needs_ssh && sshpipe_may_ask() && secs < ASK_SECS)
@@ -91,6 +137,14 @@ static int ssh_submit(struct remote *r, struct rop *op, struct err *e UNUSED)
 	if (sftp_full(m->s))
 		return 1;
 	op->size = op->kind == ROP_PUT ? op->size : 0;
+	if (op->expect >= BULK && !m->bulk && !m->no_bulk) {
+		autoerr struct err why = ERR_INIT;
+
+		m->bulk = true;
+		/* What listed and looked so far has done its work. */
+		if (sftp_attached(m->s) && sftp_idle(m->s) && !m->conf.needs_ssh)
+			sftp_fail_all(m->s, RC_RETRY, &why);
+	}
 	sftp_submit(m->s, op);
 	return 0;
 }
@@ -207,7 +261,7 @@ static int ssh_open(struct remote **out, const struct remote_conf *c, struct err
 		return -1;
 	m = xcalloc(1, sizeof(*m));
 	m->r.ops = &ssh_ops;
-	m->r.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_ATOMIC_PUT | REMOTE_DELETE | REMOTE_MULTIPART;
+	m->r.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_ATOMIC_PUT | REMOTE_DELETE | REMOTE_MULTIPART | REMOTE_PIECES;
 	m->r.url = registry_redact(c->url);
 	m->s = sftp_new(u.path && *u.path ? u.path : "/", m->r.url);
 	if (read_options(&m->conf, c, &u, e)) {
@@ -215,6 +269,8 @@ static int ssh_open(struct remote **out, const struct remote_conf *c, struct err
 		return -1;
 	}
 	sftp_quiet(m->s, m->conf.quiet_secs);
+	if (rconf_int(c, "max_sessions", 0) != 1)
+		sftp_digests(m->s, ask_md5sum, m);
 	m->window = c->jobs ? c->jobs : 16;
 	sftp_window(m->s, m->window);
 	*out = &m->r;

@@ -8,6 +8,9 @@
 #include <ctype.h>
 #include <pwd.h>
 #include <unistd.h>
+#ifdef __aarch64__
+#include <sys/auxv.h>
+#endif
 
 void sshconf_release(struct ssh_conf *c)
 {
@@ -28,6 +31,7 @@ void sshconf_release(struct ssh_conf *c)
 	strvec_release(&c->known_hosts);
 	free(c->agent);
 	free(c->why_ssh);
+	free(c->ciphers);
 	strvec_release(&c->opts);
 	memset(c, 0, sizeof(*c));
 }
@@ -95,6 +99,36 @@ static void put(char **slot, const char *value)
 	*slot = xstrdup(value);
 }
 
+/* C4: as OpenSSH 6.9 to 9.9, and 10.0 and later, were built. What a person or a distribution chose is another list. */
+static const char *const built_in[] = {
+	"chacha20-poly1305@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr,aes128-gcm@openssh.com,aes256-gcm@openssh.com",
+	"chacha20-poly1305@openssh.com,aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr",
+};
+
+static bool has_aes(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul");
+#elif defined(__aarch64__)
+	return (getauxval(AT_HWCAP) & (HWCAP_AES | HWCAP_PMULL)) == (HWCAP_AES | HWCAP_PMULL);
+#else
+	return false;
+#endif
+}
+
+static void take_ciphers(struct ssh_conf *c, const char *list)
+{
+	static const char gcm[] = "aes128-gcm@openssh.com,aes256-gcm@openssh.com";
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(built_in) && strcmp(list, built_in[i]) != 0; i++)
+		;
+	if (i == ARRAY_LEN(built_in) || !has_aes())
+		return;
+	free(c->ciphers);
+	c->ciphers = xasprintf("%s,chacha20-poly1305@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr", gcm);
+}
+
 static void take_option(struct ssh_conf *c, const char *key, const char *value, struct strvec *system_hosts)
 {
 	bool none = !strcmp(value, "none");
@@ -112,6 +146,8 @@ static void take_option(struct ssh_conf *c, const char *key, const char *value, 
 
 		if (fs_exists(file))
 			strvec_push(&c->identities, file);
+	} else if (!strcmp(key, "ciphers")) {
+		take_ciphers(c, value);
 	} else if (!strcmp(key, "identitiesonly")) {
 		c->identities_only = !strcmp(value, "yes");
 	} else if (!strcmp(key, "identityagent")) {
@@ -277,7 +313,7 @@ static void child_known_hosts(const struct ssh_conf *c, struct strvec *argv)
 	strvec_pushf(argv, "-oUserKnownHostsFile=%s", joined);
 }
 
-void sshconf_child(const struct ssh_conf *c, bool batch, struct strvec *argv)
+void sshconf_child(const struct ssh_conf *c, const char *command, bool batch, struct strvec *argv)
 {
 	size_t i;
 
@@ -295,6 +331,8 @@ void sshconf_child(const struct ssh_conf *c, bool batch, struct strvec *argv)
 	strvec_push(argv, "-oPermitLocalCommand=no");
 	strvec_push(argv, "-oClearAllForwardings=yes");
 	strvec_push(argv, "-oCompression=no");
+	if (c->ciphers && !c->command)
+		strvec_pushf(argv, "-oCiphers=%s", c->ciphers);
 	strvec_pushf(argv, "-oConnectTimeout=%d", c->connect_secs);
 	if (c->gss)
 		strvec_push(argv, "-oGSSAPIAuthentication=yes");
@@ -318,8 +356,9 @@ void sshconf_child(const struct ssh_conf *c, bool batch, struct strvec *argv)
 	else if (batch)
 		strvec_push(argv, "-oBatchMode=yes");
 	strvec_push(argv, "-oNumberOfPasswordPrompts=1");
-	strvec_push(argv, "-s");
+	if (!command)
+		strvec_push(argv, "-s");
 	strvec_push(argv, "--");
 	strvec_push(argv, c->alias);
-	strvec_push(argv, "sftp");
+	strvec_push(argv, command ? command : "sftp");
 }

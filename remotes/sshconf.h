@@ -4,6 +4,8 @@
  *  C1  The user's ssh reads ~/.ssh/config; nothing here parses it. Without an ssh program its defaults hold.
  *  C2  A home directory given by $HOME wins over the one of the password file, as it does in DVC: ssh is told so.
  *  C3  A host or user that ssh would take for an option is refused.
+ *  C4  The ssh program gets the ciphers it would use anyway. Only where they stand in the order that it was built with do
+ *      those come first that this processor does in hardware.
  */
 #ifndef REMOTES_SSHCONF_H
 #define REMOTES_SSHCONF_H
@@ -30,13 +32,16 @@ struct ssh_conf {
 	struct strvec known_hosts;      /* user's and system's, in that order */
 	char *agent;                    /* socket, or NULL: none */
 	bool identities_only, needs_ssh;        /* needs_ssh: something that only the ssh program can do */
+	bool no_questions;              /* of the ssh program: nobody is asked for anything */
 	char *why_ssh;
+	char *ciphers;                  /* for the ssh program, in another order than its own; NULL: that one */
 	struct strvec opts;             /* of the ssh program, for C2 */
 };
 void sshconf_release(struct ssh_conf *c);
 int  sshconf_load(struct ssh_conf *c, struct err *e);
 void sshconf_parse(struct ssh_conf *c, const char *text);       /* the output of 'ssh -G' */
-/* argv of the child that speaks SFTP on stdin and stdout; batch: nobody is there to ask. */
-void sshconf_child(const struct ssh_conf *c, bool batch, struct strvec *argv);
+/* argv of the child that speaks SFTP on stdin and stdout, or runs that command of the server's shell;
+ * batch: nobody is there to ask. */
+void sshconf_child(const struct ssh_conf *c, const char *command, bool batch, struct strvec *argv);
 
 #endif

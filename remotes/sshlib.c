@@ -62,6 +62,7 @@ struct sshlib {
 	LIBSSH2_CHANNEL *channel;
 	const struct ssh_conf *c;       /* while connecting */
 	bool hopeless_key;              /* a key there was that libssh2 cannot use, the ssh program can */
+	bool cut;                       /* the socket failed during the login */
 	bool locked_key;                /* a key there was whose passphrase is missing or wrong */
 	int64_t heard;                  /* since when the server has been silent */
 	enum err_code gave_up;          /* L3: ERR_FAIL after silence, ERR_INTR after a cancel; nothing is asked after it */
@@ -275,6 +276,15 @@ static int connect_host(struct sshlib *l, struct err *e)
 		       strerror(code));
 }
 
+/* The other side, or what lies between, has hung up. */
+static bool hung_up(const struct sshlib *l)
+{
+	char c;
+	ssize_t n = recv(l->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return !n || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 /* Host keys (L1). */
 
 static const struct { const char *type, *word; int id; } key_types[] = {
@@ -371,6 +381,7 @@ static int check_host_key(struct sshlib *l, const struct knownhosts *k, bool *tr
 
 static bool tried(struct sshlib *l, int rc)
 {
+	l->cut |= rc == LIBSSH2_ERROR_SOCKET_DISCONNECT || rc == LIBSSH2_ERROR_SOCKET_SEND || rc == LIBSSH2_ERROR_SOCKET_RECV;
 	return !rc && ssh2.libssh2_userauth_authenticated(l->session);
 }
 
@@ -548,6 +559,8 @@ static int login(struct sshlib *l, bool *try_ssh, struct err *e)
 		in = login_password(l, known);
 	if (l->gave_up)
 		return silence(l, "the answer to the login", e);
+	if (!in && l->cut && hung_up(l))        /* a server that has had enough of wrong keys says so before */
+		return err_set(e, ERR_TEMP, "lost the connection to %s while logging in", c->host);
 	return in ? 0 : login_failed(l, known, try_ssh, e);
 }
 
@@ -570,7 +583,7 @@ static int start_session(struct sshlib *l, const struct knownhosts *k, bool *try
 		return 0;
 	if (l->gave_up)
 		return silence(l, "the SSH handshake", e);
-	*try_ssh = rc == LIBSSH2_ERROR_KEX_FAILURE || rc == LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE ||
+	*try_ssh = rc == LIBSSH2_ERROR_KEX_FAILURE || (rc == LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE && !hung_up(l)) ||
 		   rc == LIBSSH2_ERROR_HOSTKEY_INIT || rc == LIBSSH2_ERROR_METHOD_NOT_SUPPORTED;
 	return err_set(e, ERR_TEMP, "no SSH handshake with %s port %d: %s", l->c->host, l->c->real_port, last_error(l));
 }

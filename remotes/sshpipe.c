@@ -2,6 +2,7 @@
 
 #include "core/base/err.h"
 #include "core/base/own.h"
+#include "core/base/proc.h"
 #include "core/base/str.h"
 #include "remotes/duplex.h"
 #include "remotes/sshconf.h"
@@ -116,7 +117,8 @@ static void pipe_why(struct duplex *d, struct err *e)
 	tidy(&text, str_cstr(&p->said));
 	if (says(p, "Permission denied") || says(p, "Host key verification failed") || says(p, "Too many authentication"))
 		code = ERR_AUTH;
-	else if (says(p, "kex_exchange_identification") || says(p, "onnection reset") || says(p, "roken pipe"))
+	else if (says(p, "kex_exchange_identification") || says(p, "onnection reset") || says(p, "roken pipe") ||
+		 says(p, "onnection closed") || says(p, "onnection timed out"))
 		code = ERR_TEMP;
 	err_set(e, code, "ssh: %s", text.len ? text.buf : "ended without a word");
 }
@@ -202,7 +204,7 @@ static int spawn(struct sshpipe *p, const struct strvec *argv, const struct strv
 
 	sigemptyset(&none);
 	sigemptyset(&def);
-	sigaddset(&def, SIGPIPE);
+	proc_ignored_here(&def);
 	posix_spawn_file_actions_init(&fa);
 	posix_spawnattr_init(&at);
 	posix_spawn_file_actions_adddup2(&fa, in, 0);
@@ -232,11 +234,11 @@ bool sshpipe_may_ask(void)
 	return isatty(STDERR_FILENO);
 }
 
-static int start(struct sshpipe *p, const struct ssh_conf *c, struct err *e)
+static int start(struct sshpipe *p, const struct ssh_conf *c, const char *command, struct err *e)
 {
 	autostrvec struct strvec argv = STRVEC_INIT, env = STRVEC_INIT;
 	const char *secret = c->passphrase ? c->passphrase : c->password;
-	bool batch = !sshpipe_may_ask();
+	bool batch = c->no_questions || !sshpipe_may_ask();
 	int sv[2], ev[2], rc, size = 1 << 20;
 
 	if (secret && make_askpass(p, e))
@@ -254,7 +256,7 @@ static int start(struct sshpipe *p, const struct ssh_conf *c, struct err *e)
 	setsockopt(sv[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	fcntl(sv[0], F_SETFL, O_NONBLOCK);
 	fcntl(ev[0], F_SETFL, O_NONBLOCK);
-	sshconf_child(c, batch, &argv);
+	sshconf_child(c, command, batch, &argv);
 	make_env(p, secret, &env);
 	rc = spawn(p, &argv, &env, sv[1], ev[1], batch, e);
 	close(sv[1]);
@@ -262,16 +264,18 @@ static int start(struct sshpipe *p, const struct ssh_conf *c, struct err *e)
 	return rc;
 }
 
-int sshpipe_open(struct duplex **out, const struct ssh_conf *c, struct err *e)
+int sshpipe_open(struct duplex **out, const struct ssh_conf *c, const char *command, struct err *e)
 {
 	struct sshpipe *p = xcalloc(1, sizeof(*p));
 
 	p->d.ops = &pipe_ops;
 	p->fd = p->errfd = -1;
-	if (start(p, c, e)) {
+	if (start(p, c, command, e)) {
 		pipe_close(&p->d);
 		return -1;
 	}
+	if (command)
+		shutdown(p->fd, SHUT_WR);
 	*out = &p->d;
 	return 0;
 }

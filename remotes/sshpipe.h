@@ -14,6 +14,7 @@ struct ssh_conf;
 struct err;
 
 bool sshpipe_may_ask(void);            /* somebody at a terminal can answer ssh */
-int sshpipe_open(struct duplex **out, const struct ssh_conf *c, struct err *e);
+/* command: of the server's shell, without input; NULL: SFTP. */
+int sshpipe_open(struct duplex **out, const struct ssh_conf *c, const char *command, struct err *e);
 
 #endif

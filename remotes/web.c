@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <time.h>
 
+#define RESENDS 2u              /* of an upload that the server has with another length */
 #define HOPS 5u
 #define TOKEN_REST 10                   /* seconds in which a refused token is not fetched again */
 
@@ -77,7 +78,8 @@ int web_token(struct web *w, bool anew, struct err *e)
 		return err_set(e, ERR_AUTH, "bearer_token_command ended with status %d", status);
 	free(w->token);
 	w->token = str_trim_dup(str_cstr(&out));
-	w->token_at = time(NULL);
+	if (anew)               /* the first one may have been old when it was printed */
+		w->token_at = time(NULL);
 	if (!*w->token)
 		return err_set(e, ERR_AUTH, "bearer_token_command printed no token");
 	return 0;
@@ -211,6 +213,25 @@ static enum rclass read_past_end(struct hop *o, const struct hresp *a)
 	return RC_MORE;
 }
 
+static void tell_facts(const struct web *w, struct hop *o, const struct hresp *a)
+{
+	static const char *const names[] = { "Content-Length", "Content-Type", "Accept-Ranges", "Content-MD5", "Digest",
+					     "Last-Modified" };
+	struct map *facts = o->op->facts;
+	struct str url = STR_INIT;
+
+	for (size_t i = 0; facts && i < ARRAY_LEN(names); i++)
+		if (hresp_header(a, names[i]))
+			map_put(facts, names[i], xstrdup(hresp_header(a, names[i])));
+	if (!facts)
+		return;
+	if (web_op(o)->url)
+		str_adds(&url, web_op(o)->url);
+	else
+		web_url(w, o->op->key, &url);
+	map_put(facts, "url", str_take(&url));
+}
+
 /* HEAD, the GET of one byte, and the look after an upload (W4). */
 static enum rclass classify_head(struct web *w, struct hop *o, const struct hresp *a)
 {
@@ -226,15 +247,19 @@ static enum rclass classify_head(struct web *w, struct hop *o, const struct hres
 	}
 	if (s->step == WEB_CHECK) {
 		if (a->status == 404 || a->status == 410)
-			return http_fail(o, a, RC_FATAL, NULL, "the server took the upload and does not have it");
+			return http_fail(o, a, op->attempt < RESENDS ? RC_RETRY : RC_FATAL, NULL,
+					 "the server took the upload and does not have it");
 		if (there && size != UINT64_MAX && size != op->size && !hresp_header(a, "content-encoding"))
-			return http_fail(o, a, RC_CORRUPT, NULL, "the server has another length than what was sent");
+			/* An upload that was cut before may still be on its way into the same name: it is sent again. */
+			return http_fail(o, a, op->attempt < RESENDS ? RC_RETRY : RC_CORRUPT, NULL,
+					 "the server has another length than what was sent");
 		return RC_OK;
 	}
 	if (!there)
 		return a->status == 404 || a->status == 410 ? RC_ABSENT : web_refused(w, o, a);
 	op->size = size == UINT64_MAX ? 0 : size;
 	http_take_etag(op, a);
+	tell_facts(w, o, a);
 	if (size != UINT64_MAX)
 		op->size = size;        /* not the one byte of a range */
 	return RC_OK;
@@ -306,37 +331,6 @@ static int basic_header(struct web *w, const char *user, const char *password)
 	return 0;
 }
 
-/* Words as the shell would split them, without any expansion. */
-static int split_words(struct strvec *out, const char *s, struct err *e)
-{
-	autostr struct str word = STR_INIT;
-	char quote = 0;
-	bool any = false;
-
-	for (; *s; s++) {
-		if (quote ? *s == quote : *s == '\'' || *s == '"') {
-			quote = quote ? 0 : *s;
-			any = true;
-		} else if (*s == '\\' && quote != '\'' && s[1]) {
-			str_addc(&word, *++s);
-			any = true;
-		} else if (!quote && isspace((unsigned char)*s)) {
-			if (any)
-				strvec_push(out, str_cstr(&word));
-			str_reset(&word);
-			any = false;
-		} else {
-			str_addc(&word, *s);
-			any = true;
-		}
-	}
-	if (quote)
-		return err_set(e, ERR_CONFIG, "bearer_token_command has a quote that does not end");
-	if (any)
-		strvec_push(out, str_cstr(&word));
-	return out->n ? 0 : err_set(e, ERR_CONFIG, "bearer_token_command is empty");
-}
-
 struct secrets { char *user, *password; bool digest, none; };
 
 static void secrets_release(struct secrets *s)
@@ -354,8 +348,11 @@ static int dav_auth(struct web *w, const struct remote_conf *c, struct secrets *
 	const char *who = s->user && *s->user ? s->user : custom;
 	autofree char *prompt = who ? xasprintf("Enter a password for host '%s' user '%s'", w->origin, who) : NULL;
 
-	if (command && *command)
-		return split_words(&w->token_argv, command, e);
+	if (command && *command) {
+		if (strvec_add_words(&w->token_argv, command) || !w->token_argv.n)
+			return err_set(e, ERR_CONFIG, "bearer_token_command is empty or has a quote that does not end");
+		return 0;
+	}
 	if (token && *token) {
 		strvec_pushf(&w->auth, "Authorization: Bearer %s", token);
 		return 0;
@@ -501,7 +498,7 @@ static int http_open(struct remote **out, const struct remote_conf *c, struct er
 
 	if (web_make(&w, c, &http_dialect, e))
 		return -1;
-	w->h.remote.caps = REMOTE_RANGE;
+	w->h.remote.caps = REMOTE_RANGE | REMOTE_PIECES;
 	*out = &w->h.remote;
 	return 0;
 }

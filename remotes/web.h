@@ -40,7 +40,9 @@ struct web_op {
 	char *tmp;                      /* key of the temporary */
 	char **dirs;                    /* parents, deepest first, below the origin */
 	size_t ndirs, at;
-	bool asked_parents, sent;
+	bool asked_parents;
+	bool sent, direct;              /* the body: to the temporary; to the name itself */
+	bool again;                     /* after the temporary is gone, to the name itself */
 	enum rclass saved;
 	struct err err;
 };

@@ -91,7 +91,8 @@ static int prepare_write(struct web *w, struct hop *o, struct hreq *q, struct er
 			return -1;
 		hreq_header(q, "Content-Type: application/octet-stream");
 		hreq_body_of(q, o->op, 0, o->op->size);
-		s->sent = true;
+		s->sent = !w->no_move;
+		s->direct = w->no_move;
 		return 0;
 	}
 }
@@ -113,11 +114,11 @@ static int dav_prepare(struct http_remote *h, struct hop *o, struct hreq *q, str
 }
 
 /* The failure is kept while the temporary is removed. */
-static enum rclass clean_up(struct web *w, struct hop *o, enum rclass c)
+static enum rclass clean_up(struct hop *o, enum rclass c)
 {
 	struct web_op *s = web_op(o);
 
-	if (!s->sent || w->no_move)
+	if (!s->sent)
 		return c;
 	err_move(&s->err, &o->op->err);
 	s->saved = c;
@@ -171,9 +172,10 @@ static enum rclass classify_put(struct web *w, struct hop *o, const struct hresp
 	if (a->status < 200 || a->status > 299) {
 		enum rclass c = web_refused(w, o, a);
 
-		return clean_up(w, o, missing ? RC_RETRY : c);
+		return clean_up(o, missing ? RC_RETRY : c);
 	}
-	s->step = w->no_move ? WEB_CHECK : WEB_MOVE;
+	s->step = s->direct ? WEB_CHECK : w->no_move ? WEB_CLEAN : WEB_MOVE;
+	s->again = s->step == WEB_CLEAN;
 	return RC_MORE;
 }
 
@@ -186,10 +188,15 @@ static enum rclass classify_move(struct web *w, struct hop *o, const struct hres
 	if (a->status == 405 || a->status == 501) {     /* a server without MOVE: straight to the name, then a look at it */
 		w->no_move = true;
 		w->h.remote.caps &= ~(unsigned)REMOTE_ATOMIC_PUT;
-		s->step = WEB_PUT;
+		s->step = WEB_CLEAN;
+		s->again = true;
 		return RC_MORE;
 	}
-	return clean_up(w, o, web_refused(w, o, a));
+	if (a->status == 404) {         /* the answer was lost and the library asked again: the first one had moved it */
+		s->step = WEB_CHECK;
+		return RC_MORE;
+	}
+	return clean_up(o, web_refused(w, o, a));
 }
 
 static enum rclass dav_classify(struct http_remote *h, struct hop *o, const struct hreq *q, const struct hresp *a)
@@ -198,6 +205,11 @@ static enum rclass dav_classify(struct http_remote *h, struct hop *o, const stru
 	struct web_op *s = web_op(o);
 	enum rclass c;
 
+	if (s->step == WEB_CLEAN && s->again) {         /* straight to the name now */
+		s->again = s->sent = false;
+		s->step = WEB_PUT;
+		return RC_MORE;
+	}
 	if (s->step == WEB_CLEAN) {
 		err_move(&o->op->err, &s->err);
 		return s->saved;
@@ -382,7 +394,7 @@ static int dav_open(struct remote **out, const struct remote_conf *c, struct err
 
 	if (web_make(&w, c, &dav_dialect, e))
 		return -1;
-	w->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_ATOMIC_PUT | REMOTE_DELETE;
+	w->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_PIECES | REMOTE_ATOMIC_PUT | REMOTE_DELETE;
 	*out = &w->h.remote;
 	return 0;
 }

@@ -12,12 +12,14 @@
 #define ALL_MS (15 * 60 * 1000)
 #define COLD_TRIES 3u           /* nothing ever answered here: give up early */
 #define MEASURE_MS 400
+#define QUICK_MS 40
 
 struct waiter {
 	struct rop *op;
 	void (*done)(struct rop *r, enum rclass c);
 	int (*sink)(struct rop *r, const void *p, size_t n);
 	int (*sink_restart)(struct rop *r);
+	int (*piece)(struct rop *r, uint64_t off, const void *p, size_t n);
 	void *wrap;             /* what the next wrapper outside had stored */
 	struct retry *owner;
 	int64_t began, due;
@@ -79,16 +81,20 @@ static void window_shrink(struct retry *w)
 	w->inner->ops->window(w->inner, have / 2);
 }
 
-/* Grows by a quarter while the last growth made the whole faster; asks again from time to time. */
+/* Doubles while that pays at once, as at a distant server; then grows by a quarter while the last growth made the whole
+ * faster; asks again from time to time. */
 static void window_measure(struct retry *w)
 {
 	int64_t now = now_ms(), span = now - w->since;
 	unsigned have;
 	double rate;
 
-	if (span < MEASURE_MS)
+	if (span < QUICK_MS)
 		return;
+	have = w->inner->ops->window(w->inner, 0);
 	rate = ((double)w->ops + (double)w->bytes / 262144.0) / (double)span;
+	if (span < MEASURE_MS && (!w->full || now < w->probe_at || w->ops < 3 * have || rate < w->best * 1.4))
+		return;
 	w->since = now;
 	w->ops = w->bytes = 0;
 	if (!w->full || now < w->probe_at) {
@@ -96,10 +102,9 @@ static void window_measure(struct retry *w)
 		return;
 	}
 	w->full = false;
-	have = w->inner->ops->window(w->inner, 0);
 	if (rate > w->best * 1.05) {
+		w->inner->ops->window(w->inner, rate > w->best * 1.4 ? have * 2 : have + have / 4 + 1);
 		w->best = rate;
-		w->inner->ops->window(w->inner, have + have / 4 + 1);
 	} else {
 		w->probe_at = now + 5000;
 		w->best = rate;
@@ -113,6 +118,7 @@ static void unwrap(struct waiter *t)
 	t->op->done = t->done;
 	t->op->sink = t->sink;
 	t->op->sink_restart = t->sink_restart;
+	t->op->piece = t->piece;
 	t->op->wrap = t->wrap;
 }
 
@@ -153,6 +159,21 @@ static int on_sink(struct rop *op, const void *p, size_t n)
 	return rc;
 }
 
+static int on_piece(struct rop *op, uint64_t off, const void *p, size_t n)
+{
+	struct waiter *t = op->wrap;
+	int rc;
+
+	op->wrap = t->wrap;
+	rc = t->piece(op, off, p, n);
+	op->wrap = t;
+	if (!rc) {
+		t->moved += n;
+		t->owner->bytes += n;
+	}
+	return rc;
+}
+
 static int on_restart(struct rop *op)
 {
 	struct waiter *t = op->wrap;
@@ -170,7 +191,7 @@ static int prepare_again(struct retry *w, struct rop *op)
 {
 	bool changed = op->http_status == 412 || op->http_status == 416;
 
-	if (op->kind != ROP_GET || !op->off || ((w->inner->caps & REMOTE_RANGE) && !changed))
+	if (op->kind != ROP_GET || (!op->off && !op->map) || ((w->inner->caps & REMOTE_RANGE) && !changed))
 		return 0;
 	op->etag[0] = 0;
 	return on_restart(op);
@@ -229,12 +250,14 @@ static int retry_submit(struct remote *r, struct rop *op, struct err *e)
 	if (w->waiting && w->inflight + 1 > w->inner->ops->window(w->inner, 0))
 		return 1;
 	t = xcalloc(1, sizeof(*t));
-	*t = (struct waiter){ .op = op, .done = op->done, .sink = op->sink, .sink_restart = op->sink_restart,
+	*t = (struct waiter){ .op = op, .done = op->done, .sink = op->sink, .sink_restart = op->sink_restart, .piece = op->piece,
 			      .wrap = op->wrap, .owner = w, .began = now_ms() };
 	op->attempt = 0;
 	op->done = on_done;
 	if (op->sink)
 		op->sink = on_sink;
+	if (op->piece)
+		op->piece = on_piece;
 	op->sink_restart = on_restart;
 	op->wrap = t;
 	rc = inner_submit(w, t, e);
@@ -280,8 +303,11 @@ static int retry_run(struct remote *r, int timeout_ms, struct err *e)
 	if (due >= 0 && due < timeout_ms)
 		timeout_ms = due;
 	window_measure(w);
-	if (w->inflight)
+	/* Also with nothing of ours in flight: what was told may still be closing there, and count as full. */
+	if (w->inflight || !w->waiting)
 		return w->inner->ops->run(w->inner, timeout_ms, e);
+	if (w->inner->ops->run(w->inner, 0, e))
+		return -1;
 	if (w->waiting && timeout_ms > 0) {
 		struct timespec ts = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
 

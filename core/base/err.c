@@ -1,6 +1,7 @@
 #include "core/base/err.h"
 
 #include "core/base/own.h"
+#include "core/base/str.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -28,11 +29,7 @@ static const struct { const char *name; int status; } codes[] = {
 
 static char *vformat(const char *fmt, va_list ap)
 {
-	char *s = NULL;
-
-	if (vasprintf(&s, fmt, ap) < 0)
-		s = xstrdup("out of memory while formatting an error");
-	return s;
+	return str_cut_lines(xvasprintf(fmt, ap));
 }
 
 int err_set(struct err *e, enum err_code code, const char *fmt, ...)
@@ -49,10 +46,11 @@ int err_set(struct err *e, enum err_code code, const char *fmt, ...)
 	return -1;
 }
 
-int err_report(struct err *e, const char *text)
+int err_report(struct err *e, const char *text, const char *plain)
 {
 	err_set(e, ERR_PARSE, "%s", text);
 	e->report = true;
+	e->plain = xstrdup(plain);
 	return -1;
 }
 
@@ -104,6 +102,25 @@ int err_in(struct err *e, const char *fmt, ...)
 	return -1;
 }
 
+int err_wrap(struct err *e, const char *fmt, ...)
+{
+	va_list ap;
+	char *where;
+
+	va_start(ap, fmt);
+	where = vformat(fmt, ap);
+	va_end(ap);
+	if (e->report && e->plain) {
+		free(e->msg);
+		e->msg = e->plain;
+		e->plain = NULL;
+	}
+	e->report = false;
+	err_in(e, "%s", where);
+	free(where);
+	return -1;
+}
+
 void err_hint(struct err *e, const char *fmt, ...)
 {
 	va_list ap;
@@ -131,12 +148,14 @@ void err_copy(struct err *to, const struct err *from)
 	to->hint = xstrdup(from->hint);
 	to->exit_status = from->exit_status;
 	to->report = from->report;
+	to->plain = xstrdup(from->plain);
 }
 
 void err_release(struct err *e)
 {
 	free(e->msg);
 	free(e->hint);
+	free(e->plain);
 	*e = (struct err)ERR_INIT;
 }
 

@@ -6,6 +6,8 @@
  *  E3  The code is set where the error is noticed and survives every err_in().
  *  E4  No secret enters a message.
  *  E5  A report (of a YAML file that is wrong) stands alone: no context is put in front, and it shows without "ERROR: ".
+ *  E6  No line of a message is longer than 8 KiB: what is repeated from outside is cut in its middle. Whoever shows a
+ *      message escapes control characters (cmd/ui).
  *
  * Ownership: a struct err owns its texts; err_release() frees them and leaves ERR_INIT. It may be set again after.
  * Threads: one struct err belongs to one thread at a time.
@@ -42,11 +44,13 @@ struct err {
 	char *hint;             /* what to type next, or NULL */
 	int exit_status;        /* 0: from the code's table; else wins */
 	bool report;            /* E5 */
+	char *plain;            /* what a report says behind other words (err_wrap), or the message without its cause, or NULL */
 };
-#define ERR_INIT { ERR_NONE, NULL, NULL, 0, false }
+#define ERR_INIT { ERR_NONE, NULL, NULL, 0, false, NULL }
 
 int  err_set(struct err *e, enum err_code code, const char *fmt, ...) PRINTF(3, 4);  /* -1 */
-int  err_report(struct err *e, const char *text);                /* ERR_PARSE, E5; -1 */
+int  err_report(struct err *e, const char *text, const char *plain);     /* ERR_PARSE, E5; -1 */
+int  err_wrap(struct err *e, const char *fmt, ...) PRINTF(2, 3); /* err_in(); of a report only the plain words stay */
 int  err_sys(struct err *e, const char *fmt, ...) PRINTF(2, 3);  /* code and cause from errno; -1 */
 int  err_in(struct err *e, const char *fmt, ...) PRINTF(2, 3);   /* puts context in front; -1 */
 void err_hint(struct err *e, const char *fmt, ...) PRINTF(2, 3);

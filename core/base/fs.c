@@ -13,6 +13,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#define SPARSE_MIN 4096u                /* a block of zeros this long becomes a hole */
+
 int fs_read_fd(struct str *out, int fd, uint64_t max, const char *name, struct err *e)
 {
 	struct stat st;
@@ -77,6 +79,22 @@ int fs_write_all(int fd, const void *p, size_t n)
 	return 0;
 }
 
+int fs_settle(int fd)
+{
+	int again = dup(fd);
+
+	return again < 0 || (close(again) && errno != EINTR) ? -1 : 0;
+}
+
+int fs_write_sparse(int fd, const void *p, size_t n)
+{
+	const char *b = p;
+
+	if (n < SPARSE_MIN || *b || memcmp(b, b + 1, n - 1) != 0)
+		return fs_write_all(fd, p, n);
+	return lseek(fd, (off_t)n, SEEK_CUR) < 0 ? -1 : 1;
+}
+
 /* The mode that a rewritten file gets: the asked one, that of the file it replaces, or the usual one. */
 static mode_t mode_of_replacement(int dirfd, const char *base, mode_t mode)
 {
@@ -108,7 +126,6 @@ int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct er
 	const char *base = path_base(path);
 	autoclose int dirfd = open(*dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char tmp[32];
-	int saved;
 
 	if (dirfd < 0)
 		return err_sys(e, "cannot write '%s': cannot open its directory", path);
@@ -124,9 +141,7 @@ int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct er
 		return err_sys(e, "cannot sync the directory of '%s'", path);
 	return 0;
 undo:
-	saved = errno;
-	unlinkat(dirfd, tmp, 0);
-	errno = saved;
+	temps_remove(dirfd, tmp);
 	return err_sys(e, "cannot write '%s'", path);
 }
 
@@ -154,9 +169,11 @@ int fs_mkdirs_at(int dirfd, const char *path, mode_t mode, struct err *e)
 			return 0;
 	}
 	if (errno == EEXIST) {
-		if (!fstatat(dirfd, path, &st, 0) && S_ISDIR(st.st_mode))
-			return 0;
-		errno = ENOTDIR;
+		if (!fstatat(dirfd, path, &st, 0)) {
+			if (S_ISDIR(st.st_mode))
+				return 0;
+			errno = ENOTDIR;
+		}
 	}
 	return err_sys(e, "cannot make directory '%s'", path);
 }
@@ -166,28 +183,51 @@ int fs_mkdirs(const char *path, mode_t mode, struct err *e)
 	return fs_mkdirs_at(AT_FDCWD, path, mode, e);
 }
 
-static void dir_close(DIR **d)
+int fs_mkdirs_shared(const char *path, struct err *e)
+{
+	autofree char *up = NULL;
+	int rc = mkdir(path, 0777);
+
+	if (rc && errno == ENOENT && strrchr(path, '/') > path) {
+		up = path_dir(path);
+		if (fs_mkdirs_shared(up, e))
+			return -1;
+		rc = mkdir(path, 0777);
+	}
+	if (rc)
+		return errno == EEXIST && fs_is_dir(path) ? 0 : err_sys(e, "cannot make directory '%s'", path);
+	return chmod(path, 02775) && errno != EPERM ? err_sys(e, "cannot set the mode of '%s'", path) : 0;
+}
+
+void fs_closedir(DIR **d)
 {
 	if (*d)
 		closedir(*d);
 }
 
+int fs_next_entry(DIR *d, struct dirent **out, const char *shown, struct err *e)
+{
+	do {
+		errno = 0;
+		*out = readdir(d);
+	} while (*out && (!strcmp((*out)->d_name, ".") || !strcmp((*out)->d_name, "..")));
+	return *out ? 1 : errno ? err_sys(e, "cannot read '%s'", shown) : 0;
+}
+
 static int rm_entries(int fd, const char *name, struct err *e)
 {
-	autocall(dir_close) DIR *d = fdopendir(fd);
+	autodir DIR *d = fdopendir(fd);
 	struct dirent *de;
+	int more;
 
 	if (!d) {
 		close(fd);
-		return err_sys(e, "cannot list '%s'", name);
+		return err_sys(e, "cannot read '%s'", name);
 	}
-	while ((errno = 0, de = readdir(d))) {
-		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
-			continue;
+	while ((more = fs_next_entry(d, &de, name, e)) > 0)
 		if (fs_rm_tree_at(dirfd(d), de->d_name, e))
 			return err_in(e, "in '%s'", name);
-	}
-	return errno ? err_sys(e, "cannot list '%s'", name) : 0;
+	return more;
 }
 
 int fs_rm_tree_at(int dirfd, const char *name, struct err *e)
@@ -213,11 +253,12 @@ int fs_rm_tree(const char *path, struct err *e)
 	return fs_rm_tree_at(AT_FDCWD, path, e);
 }
 
+/* Only what is known to be absent is: who takes a file that cannot be read for one that is not there writes over it. */
 bool fs_exists(const char *path)
 {
 	struct stat st;
 
-	return !lstat(path, &st);
+	return !lstat(path, &st) || errno == EIO || errno == ENOMEM || errno == ESTALE || errno == ETIMEDOUT;
 }
 
 bool fs_is_dir(const char *path)
@@ -308,6 +349,21 @@ pid_t fs_temp_maker(const char *name)
 	for (size_t i = 22; i-- > 11; )
 		w = w << 6 | (uint64_t)(strchr(url_safe, name[1 + i]) - url_safe);
 	return w & TEMP_SCRATCH ? (pid_t)((w & ~TEMP_SCRATCH) >> 40) : 0;
+}
+
+void fs_temp_known(char out[32], const unsigned char id[16])
+{
+	uint32_t acc = 0;
+	int bits = 0, n = 0;
+
+	out[n++] = '.';
+	for (int i = 0; i < 16; i++) {
+		acc = acc << 8 | id[i];
+		for (bits += 8; bits >= 6; bits -= 6)
+			out[n++] = url_safe[acc >> (bits - 6) & 63];
+	}
+	out[n++] = url_safe[acc << (6 - bits) & 63];
+	memcpy(out + n, ".tmp", 5);
 }
 
 bool fs_is_temp_name(const char *name)

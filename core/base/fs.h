@@ -15,6 +15,7 @@
 
 #include "core/base/compat.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 struct str;
@@ -25,15 +26,26 @@ int  fs_read(struct str *out, const char *path, uint64_t max, struct err *e);   
 int  fs_read_fd(struct str *out, int fd, uint64_t max, const char *name, struct err *e);
 int  fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e);        /* F1 F2; 0: 0666 & ~umask */
 int  fs_write_all(int fd, const void *p, size_t n);                             /* -1 and errno */
+/* Asks the file system for errors it keeps until a file is closed, as NFS does for a full disk or quota. -1 and errno. */
+int  fs_settle(int fd);
+/* The same, but a block of zeros only moves on and 1 is returned: when the last one was, ftruncate() is still owed. */
+int  fs_write_sparse(int fd, const void *p, size_t n);
 int  fs_mkdirs(const char *path, mode_t mode, struct err *e);                   /* all missing parents too */
+int  fs_mkdirs_shared(const char *path, struct err *e);                         /* what it makes is the group's (02775) */
 int  fs_mkdirs_at(int dirfd, const char *path, mode_t mode, struct err *e);
 int  fs_rm_tree(const char *path, struct err *e);                               /* absent is fine; never follows links */
 int  fs_rm_tree_at(int dirfd, const char *name, struct err *e);
-bool fs_exists(const char *path);                                               /* lstat */
+#define autodir __attribute__((cleanup(fs_closedir)))
+void fs_closedir(DIR **d);      /* for the attribute only */
+/* The next entry that is neither "." nor "..": 1; 0 at the end; -1 when the directory cannot be read to its end. */
+int  fs_next_entry(DIR *d, struct dirent **out, const char *shown, struct err *e);
+bool fs_exists(const char *path);                                               /* lstat; true where the disk fails */
 bool fs_is_dir(const char *path);                                               /* stat */
 bool fs_is_link(const char *path);
 mode_t fs_umask(void);
 void fs_temp_name(char out[32]);                                                /* ".<22 url-safe>.tmp" */
+/* One that another process finds again by the same 16 bytes. */
+void fs_temp_known(char out[32], const unsigned char id[16]);
 bool fs_is_temp_name(const char *name);
 /* The same for what may be thrown away (temps.h); the maker's pid from such a name, else 0. */
 void fs_temp_scratch(char out[32]);

@@ -1,3 +1,4 @@
+#define OPENSSL_SUPPRESS_DEPRECATED     /* SHA256_Init() and its kin: what EVP does around them costs more than they do */
 #include "core/base/hash.h"
 
 #include "core/base/err.h"
@@ -7,25 +8,47 @@
 
 #include <openssl/bio.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/pem.h>
+#include <openssl/sha.h>
 
 #define FUNCS(X) \
 	X(EVP_MD_CTX_new) X(EVP_MD_CTX_free) X(EVP_DigestInit_ex) X(EVP_DigestUpdate) X(EVP_DigestFinal_ex) \
-	X(EVP_Digest) X(EVP_sha256) X(EVP_sha1) X(HMAC) X(BIO_new_mem_buf) X(BIO_free) \
+	X(EVP_sha256) X(SHA1_Init) X(SHA1_Update) X(SHA1_Final) X(SHA256_Init) X(SHA256_Update) X(SHA256_Final) \
+	X(BIO_new_mem_buf) X(BIO_free) \
 	X(PEM_read_bio_PrivateKey) X(EVP_PKEY_free) X(EVP_DigestSignInit) X(EVP_DigestSign)
 static struct { LAZYLIB_FIELDS(FUNCS) } ssl;
 #define SYM(f) { #f, (void **)&ssl.f },
 static const struct lazysym syms[] = { FUNCS(SYM) };
 static struct lazylib lib = LAZYLIB_INIT(SONAME_CRYPTO, "libssl3", syms);
 
-static int digest_once(bool wide, const void *p, size_t n, unsigned char *out, struct err *e)
+struct bytes { const void *p; size_t n; };
+
+/* Of two texts one after the other. */
+static int digest_two(bool wide, struct bytes a, struct bytes b, unsigned char *out, struct err *e)
 {
 	if (lazylib_open(&lib, e))
 		return -1;
-	if (ssl.EVP_Digest(n ? p : "", n, out, NULL, wide ? ssl.EVP_sha256() : ssl.EVP_sha1(), NULL) != 1)
-		return err_set(e, ERR_FAIL, "cannot compute a SHA digest");
+	if (wide) {
+		SHA256_CTX c;
+
+		ssl.SHA256_Init(&c);
+		ssl.SHA256_Update(&c, a.p, a.n);
+		ssl.SHA256_Update(&c, b.p, b.n);
+		ssl.SHA256_Final(out, &c);
+	} else {
+		SHA_CTX c;
+
+		ssl.SHA1_Init(&c);
+		ssl.SHA1_Update(&c, a.p, a.n);
+		ssl.SHA1_Update(&c, b.p, b.n);
+		ssl.SHA1_Final(out, &c);
+	}
 	return 0;
+}
+
+static int digest_once(bool wide, const void *p, size_t n, unsigned char *out, struct err *e)
+{
+	return digest_two(wide, (struct bytes){ n ? p : "", n }, (struct bytes){ "", 0 }, out, e);
 }
 
 int sha256_once(const void *p, size_t n, unsigned char out[32], struct err *e)
@@ -38,19 +61,27 @@ int sha1_once(const void *p, size_t n, unsigned char out[20], struct err *e)
 	return digest_once(false, p, n, out, e);
 }
 
+/* RFC 2104; both digests take blocks of 64 bytes. */
 static int hmac_once(bool wide, const void *key, size_t klen, const void *p, size_t n, unsigned char *out,
 		     struct err *e)
 {
-	unsigned len = 0;
+	unsigned char in[64] = { 0 }, around[64], sum[32];
+	int rc = 0;
 
-	if (lazylib_open(&lib, e))
-		return -1;
-	if (klen > INT32_MAX)
-		return err_set(e, ERR_FAIL, "cannot compute an HMAC: the key is too long");
-	if (!ssl.HMAC(wide ? ssl.EVP_sha256() : ssl.EVP_sha1(), klen ? key : "", (int)klen,
-		      n ? p : (const void *)"", n, out, &len))
-		return err_set(e, ERR_FAIL, "cannot compute an HMAC");
-	return 0;
+	if (klen > sizeof(in))
+		rc = digest_once(wide, key, klen, in, e);
+	else if (klen)
+		memcpy(in, key, klen);
+	for (size_t i = 0; i < sizeof(in); i++) {
+		around[i] = in[i] ^ 0x5c;
+		in[i] ^= 0x36;
+	}
+	if (rc || digest_two(wide, (struct bytes){ in, 64 }, (struct bytes){ n ? p : "", n }, sum, e) ||
+	    digest_two(wide, (struct bytes){ around, 64 }, (struct bytes){ sum, wide ? 32 : 20 }, out, e))
+		rc = -1;
+	explicit_bzero(in, sizeof(in));
+	explicit_bzero(around, sizeof(around));
+	return rc;
 }
 
 int hmac_sha256(const void *key, size_t klen, const void *p, size_t n, unsigned char out[32], struct err *e)

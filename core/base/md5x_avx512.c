@@ -2,17 +2,14 @@
  * Four, eight and sixteen lanes with AVX-512 (F and VL): any function of three words is one instruction there, and so
  * is a rotation. The narrow ones are for a few large files: the chain of steps takes as long, the ports are freer.
  */
-#include "core/base/md5x.h"
+#include "core/base/md5x_rows8.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
-#define AVX512 __attribute__((target("avx512f,avx512vl")))
+#define TARGET __attribute__((target("avx512f,avx512vl")))
 typedef uint32_t vec4 __attribute__((vector_size(16)));
-typedef uint32_t vec8 __attribute__((vector_size(32)));
 typedef uint32_t vec16 __attribute__((vector_size(64)));
 
-AVX512 static inline void quarter4(vec4 *w, const unsigned char *const *p, size_t off)
+TARGET static inline void quarter4(vec4 *w, const unsigned char *const *p, size_t off)
 {
 	__m128i r[4], t[4];
 
@@ -29,41 +26,15 @@ AVX512 static inline void quarter4(vec4 *w, const unsigned char *const *p, size_
 	w[3] = (vec4)_mm_unpackhi_epi64(t[1], t[3]);
 }
 
-AVX512 static inline void load4(vec4 w[16], const unsigned char *const *p, size_t off)
+TARGET static inline void load4(vec4 w[16], const unsigned char *const *p, size_t off)
 {
 	MD5X_UNROLL
 	for (size_t i = 0; i < 4; i++)
 		quarter4(w + 4 * i, p, off + 16 * i);
 }
 
-AVX512 static inline void half8(vec8 *w, const unsigned char *const *p, size_t off)
-{
-	__m256i r[8], t[8];
-
-	MD5X_UNROLL
-	for (int i = 0; i < 8; i++)
-		r[i] = _mm256_loadu_si256((const __m256i *)(const void *)(p[i] + off));
-	MD5X_UNROLL
-	for (int i = 0; i < 8; i += 2) {
-		t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
-		t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
-	}
-	MD5X_UNROLL
-	for (int i = 0; i < 8; i += 4) {
-		r[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
-		r[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
-		r[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
-		r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
-	}
-	MD5X_UNROLL
-	for (int i = 0; i < 4; i++) {
-		w[i] = (vec8)_mm256_permute2x128_si256(r[i], r[i + 4], 0x20);
-		w[i + 4] = (vec8)_mm256_permute2x128_si256(r[i], r[i + 4], 0x31);
-	}
-}
-
 /* 16 rows of 16 words become 16 columns: pairs, fours, then 128-bit parts. */
-AVX512 static inline void load16(vec16 w[16], const unsigned char *const *p, size_t off)
+TARGET static inline void load16(vec16 w[16], const unsigned char *const *p, size_t off)
 {
 	__m512i r[16], t[16];
 
@@ -106,51 +77,34 @@ AVX512 static inline void load16(vec16 w[16], const unsigned char *const *p, siz
 #define TT_G 0xac
 #define TT_H 0x96
 #define TT_I 0x63
+#define FF(b, c, d) TERN(d, c, b, TT_F)
+#define GG(b, c, d) TERN(d, c, b, TT_G)
+#define HH(b, c, d) TERN(d, c, b, TT_H)
+#define II(b, c, d) TERN(d, c, b, TT_I)
+#define HOLD(x) __asm__("" : "+v"(x))
 
 #define vec vec4
 #define LANES 4
-#define TARGET AVX512
 #define KERNEL md5x_vl_4
-#define HOLD(x) __asm__("" : "+v"(x))
 #define LOAD load4
 #define TERN(x, y, z, t) ((vec4)_mm_ternarylogic_epi32((__m128i)(x), (__m128i)(y), (__m128i)(z), t))
 #define ROL(x, n) ((vec4)_mm_rol_epi32((__m128i)(x), n))
-#define FF(b, c, d) TERN(d, c, b, TT_F)
-#define GG(b, c, d) TERN(d, c, b, TT_G)
-#define HH(b, c, d) TERN(d, c, b, TT_H)
-#define II(b, c, d) TERN(d, c, b, TT_I)
 #include "core/base/md5x_steps.h"
-#undef vec
-#undef TERN
 
 #define vec vec8
 #define LANES 8
-#define TARGET AVX512
 #define KERNEL md5x_vl_8
-#define HOLD(x) __asm__("" : "+v"(x))
-#define LOAD(w, p, off) (half8(w, p, off), half8((w) + 8, p, (off) + 32))
+#define LOAD MD5X_LOAD8
 #define TERN(x, y, z, t) ((vec8)_mm256_ternarylogic_epi32((__m256i)(x), (__m256i)(y), (__m256i)(z), t))
 #define ROL(x, n) ((vec8)_mm256_rol_epi32((__m256i)(x), n))
-#define FF(b, c, d) TERN(d, c, b, TT_F)
-#define GG(b, c, d) TERN(d, c, b, TT_G)
-#define HH(b, c, d) TERN(d, c, b, TT_H)
-#define II(b, c, d) TERN(d, c, b, TT_I)
 #include "core/base/md5x_steps.h"
-#undef vec
-#undef TERN
 
 #define vec vec16
 #define LANES 16
-#define TARGET AVX512
 #define KERNEL md5x_avx512_16
-#define HOLD(x) __asm__("" : "+v"(x))
 #define LOAD load16
 #define TERN(x, y, z, t) ((vec16)_mm512_ternarylogic_epi32((__m512i)(x), (__m512i)(y), (__m512i)(z), t))
 #define ROL(x, n) ((vec16)_mm512_rol_epi32((__m512i)(x), n))
-#define FF(b, c, d) TERN(d, c, b, TT_F)
-#define GG(b, c, d) TERN(d, c, b, TT_G)
-#define HH(b, c, d) TERN(d, c, b, TT_H)
-#define II(b, c, d) TERN(d, c, b, TT_I)
 #include "core/base/md5x_steps.h"
 #else
 typedef int md5x_avx512_is_not_for_this_machine;

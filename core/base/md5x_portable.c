@@ -31,9 +31,4 @@ static inline void load4(vec4 w[16], const unsigned char *const *p, size_t off)
 #define HOLD(x) ((void)0)
 #endif
 #define LOAD load4
-#define ROL(x, n) ((x) << (n) | (x) >> (32 - (n)))
-#define FF(b, c, d) ((d) ^ ((b) & ((c) ^ (d))))
-#define GG(b, c, d) ((c) ^ ((d) & ((b) ^ (c))))
-#define HH(b, c, d) ((b) ^ ((c) ^ (d)))
-#define II(b, c, d) ((c) ^ ((b) | ~(d)))
 #include "core/base/md5x_steps.h"

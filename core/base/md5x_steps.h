@@ -1,12 +1,20 @@
 /*
  * The sixty-four steps, for any width. Included by the kernels; before it they define:
- *   LANES; vec (a vector of LANES uint32_t); ROL(x, n); FF, GG, HH, II of (b, c, d) as vec;
+ *   LANES; vec (a vector of LANES uint32_t);
  *   LOAD(w, p, off): the sixteen words of the blocks at p[0..LANES-1] + off, transposed into vec w[16];
  *   HOLD(x): keeps the compiler from adding in another order;
- *   KERNEL: the function's name; TARGET: its attribute, or nothing.
+ *   KERNEL: the function's name; TARGET: its attribute, or nothing;
+ *   ROL(x, n) and FF, GG, HH, II of (b, c, d), where the machine has instructions of its own for them (by TERN).
  *
  * The chain from step to step is function, add, rotate, add; all else is ready before b is.
  */
+#ifndef ROL
+#define ROL(x, n) ((x) << (n) | (x) >> (32 - (n)))
+#define FF(b, c, d) ((d) ^ ((b) & ((c) ^ (d))))
+#define GG(b, c, d) ((c) ^ ((d) & ((b) ^ (c))))
+#define HH(b, c, d) ((b) ^ ((c) ^ (d)))
+#define II(b, c, d) ((c) ^ ((b) | ~(d)))
+#endif
 #define STEP(f, a, b, c, d, i, k, s) do { \
 	a = a + (w[i] + (uint32_t)(k)); \
 	HOLD(a); \
@@ -58,15 +66,12 @@ TARGET void KERNEL(uint32_t *const *s, const unsigned char *const *in, size_t n,
 		for (int j = 0; j < 4; j++)
 			s[i][j] = st[j].u[i];
 }
+/* What differs from width to width; the rest serves the next inclusion. */
 #undef STEP
 #undef FOUR
 #undef KERNEL
-#undef TARGET
 #undef LANES
 #undef LOAD
-#undef HOLD
 #undef ROL
-#undef FF
-#undef GG
-#undef HH
-#undef II
+#undef TERN
+#undef vec

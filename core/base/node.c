@@ -196,12 +196,20 @@ static bool number_equal(const struct node *a, const struct node *b)
 	return x == y;
 }
 
+/* Members of a collection: Python asks first whether they are one object, and there is only one not-a-number. */
+static bool same_member(const struct node *a, const struct node *b)
+{
+	if (a->kind == NODE_FLOAT && b->kind == NODE_FLOAT && a->f != a->f && b->f != b->f)
+		return true;
+	return node_equal(a, b);
+}
+
 static bool seq_equal(const struct node *a, const struct node *b)
 {
 	if (a->n != b->n || a->is_set != b->is_set)
 		return false;
 	for (size_t i = 0; i < a->n; i++) {
-		bool found = !a->is_set && node_equal(a->v[i], b->v[i]);
+		bool found = !a->is_set && same_member(a->v[i], b->v[i]);
 
 		for (size_t j = 0; a->is_set && !found && j < b->n; j++)
 			found = node_equal(a->v[i], b->v[j]);
@@ -231,7 +239,7 @@ bool node_equal(const struct node *a, const struct node *b)
 		for (size_t i = 0; i < a->n; i++) {
 			struct node *other = node_get_node(b, a->k[i]);
 
-			if (!other || !node_equal(a->v[i], other))
+			if (!other || !same_member(a->v[i], other))
 				return false;
 		}
 		return true;
@@ -349,6 +357,20 @@ const char *node_get_str(const struct node *map, const char *key)
 	const struct node *v = node_get(map, key);
 
 	return node_is(v, NODE_STR) ? v->text : NULL;
+}
+
+char *node_dup_str(const struct node *map, const char *key)
+{
+	const char *s = node_get_str(map, key);
+
+	return s && *s ? xstrdup(s) : NULL;
+}
+
+struct node *node_copy_truthy(const struct node *map, const char *key)
+{
+	const struct node *n = node_get(map, key);
+
+	return n && node_truthy(n) ? node_copy(n) : NULL;
 }
 
 bool node_get_bool(const struct node *map, const char *key, bool otherwise)

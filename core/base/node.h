@@ -54,6 +54,8 @@ bool node_equal(const struct node *a, const struct node *b);
 struct node *node_get(const struct node *map, const char *key);         /* NULL: absent or not a map */
 struct node *node_get_node(const struct node *map, const struct node *key);
 const char *node_get_str(const struct node *map, const char *key);      /* NULL unless a string */
+char *node_dup_str(const struct node *map, const char *key);            /* NULL unless a string that is not empty */
+struct node *node_copy_truthy(const struct node *map, const char *key); /* NULL when absent, empty, zero or false */
 bool node_get_bool(const struct node *map, const char *key, bool otherwise);
 void node_set(struct node *map, const char *key, struct node *value);   /* replaces in place or appends */
 void node_set_node(struct node *map, struct node *key, struct node *value);

@@ -23,11 +23,10 @@ void notice(enum notice_level level, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
+	text = xvasprintf(fmt, ap);
 	va_end(ap);
 	pthread_mutex_lock(&mu);
-	if (sink && text)
+	if (sink)
 		sink(level, text, sink_data);
 	pthread_mutex_unlock(&mu);
 }

@@ -83,14 +83,20 @@ void *xmemdup(const void *p, size_t n)
 	return copy;
 }
 
+char *xvasprintf(const char *fmt, va_list ap)
+{
+	char *s = NULL;
+
+	return vasprintf(&s, fmt, ap) < 0 ? or_die(NULL) : s;
+}
+
 char *xasprintf(const char *fmt, ...)
 {
 	va_list ap;
-	char *s = NULL;
+	char *s;
 
 	va_start(ap, fmt);
-	if (vasprintf(&s, fmt, ap) < 0)
-		or_die(NULL);
+	s = xvasprintf(fmt, ap);
 	va_end(ap);
 	return s;
 }

@@ -1,5 +1,6 @@
 /*
- * own - the only cleanup macros of the tree.
+ * own - allocation that cannot fail, and cleanup of plain pointers and descriptors. A type with a release of its own brings
+ *       its own auto* macro beside it (autostr, autoerr, autonode, ...); there are no others.
  *
  *  O1  A variable marked auto* is initialised where it is declared.
  *  O2  take() is the only way to hand an auto* variable on: it leaves the empty value behind.
@@ -9,6 +10,8 @@
 #define BASE_OWN_H
 
 #include "core/base/compat.h"
+
+#include <stdarg.h>
 
 void own_free(void *p);         /* *(void **)p; for the attribute only */
 void own_close(int *fd);
@@ -31,6 +34,7 @@ char *xstrdup(const char *s);           /* NULL gives NULL */
 char *xstrndup(const char *s, size_t n);
 void *xmemdup(const void *p, size_t n);
 char *xasprintf(const char *fmt, ...) PRINTF(1, 2);
+char *xvasprintf(const char *fmt, va_list ap) PRINTF(1, 0);
 
 /* Makes room for one more element of a plain growing array. */
 #define GROW(a, n, cap) do { \

@@ -19,19 +19,49 @@ static _Atomic int cancelled;
 
 static void on_signal(int sig)
 {
-	if (atomic_exchange(&cancelled, 1) && sig == SIGINT)
+	if (atomic_exchange(&cancelled, sig) && sig == SIGINT)
 		_exit(252);
+}
+
+/* What the caller had ignored (nohup, a shell's background job) stays ignored, as with every program. */
+static bool watch(int sig)
+{
+	struct sigaction sa = { .sa_handler = on_signal }, old;
+
+	sigemptyset(&sa.sa_mask);
+	return !sigaction(sig, NULL, &old) && old.sa_handler != SIG_IGN && !sigaction(sig, &sa, NULL);
+}
+
+static bool int_ignored;        /* constant after proc_init() */
+static sigset_t ignored_here;   /* likewise: what the caller had not ignored */
+
+static void ignore(int sig)
+{
+	struct sigaction sa = { .sa_handler = SIG_IGN }, old;
+
+	sigemptyset(&sa.sa_mask);
+	if (!sigaction(sig, &sa, &old) && old.sa_handler != SIG_IGN)
+		sigaddset(&ignored_here, sig);
 }
 
 void proc_init(void)
 {
-	struct sigaction sa = { .sa_handler = on_signal };
+	sigemptyset(&ignored_here);
+	int_ignored = !watch(SIGINT);
+	watch(SIGTERM);
+	watch(SIGHUP);
+	ignore(SIGPIPE);
+	ignore(SIGXFSZ);        /* a write past the limit is an error like a full disk */
+}
 
-	sigemptyset(&sa.sa_mask);
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sa.sa_handler = SIG_IGN;
-	sigaction(SIGPIPE, &sa, NULL);
+void proc_ignored_here(sigset_t *set)
+{
+	sigorset(set, set, &ignored_here);
+}
+
+bool proc_int_ignored(void)
+{
+	return int_ignored;
 }
 
 bool proc_cancelled(void)
@@ -41,33 +71,70 @@ bool proc_cancelled(void)
 
 void proc_cancel(void)
 {
-	atomic_store(&cancelled, 1);
+	atomic_store(&cancelled, SIGINT);
+}
+
+void proc_die_of_signal(void)
+{
+	int sig = atomic_load(&cancelled);
+
+	if (sig != SIGTERM && sig != SIGHUP)
+		return;
+	signal(sig, SIG_DFL);
+	raise(sig);
 }
 
 int proc_check(struct err *e)
 {
 	if (proc_cancelled())
-		return err_set(e, ERR_INTR, "interrupted by the user");
+		return err_set(e, ERR_INTR, "%s", atomic_load(&cancelled) == SIGINT ? "interrupted by the user" : "terminated");
 	return 0;
+}
+
+uint64_t proc_started(pid_t pid)
+{
+	char path[32], text[1024], *at;
+	autoclose int fd = -1;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return fd < 0 && !kill(pid, 0);         /* no /proc here */
+	text[n] = '\0';
+	at = strrchr(text, ')');                        /* the name may hold anything */
+	if (!at || at[1] != ' ' || at[2] == 'Z' || at[2] == 'X')
+		return 0;
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoull(at + 1, NULL, 10) : 1;
 }
 
 /*
  * GIT_DATA_FAULT="publish:3" dies at the third pass of that point, "any:17" at the seventeenth pass of any point. The kill
- * test walks the numbers upwards until a run survives.
+ * test walks the numbers upwards until a run survives. "place.swap:1:stop" stops there instead, for a test to meddle.
  */
 static struct {
 	atomic_int parsed;              /* 0 unread, 1 none, 2 armed */
 	atomic_long left;
+	int signal;
 	char point[32];
 } fault;
 
 static int fault_parse(void)
 {
-	const char *spec = getenv("GIT_DATA_FAULT"), *colon = spec ? strrchr(spec, ':') : NULL;
+	const char *env = getenv("GIT_DATA_FAULT"), *colon;
+	autofree char *spec = env ? xstrdup(env) : NULL;
+	bool stop = spec && str_ends(spec, ":stop");
 	uint64_t n;
 
+	if (stop)
+		spec[strlen(spec) - 5] = '\0';
+	colon = spec ? strrchr(spec, ':') : NULL;
 	if (!colon || (size_t)(colon - spec) >= sizeof(fault.point) || !str_to_u64(colon + 1, &n))
 		return 1;
+	fault.signal = stop ? SIGSTOP : SIGKILL;
 	memcpy(fault.point, spec, (size_t)(colon - spec));
 	fault.point[colon - spec] = '\0';
 	atomic_store(&fault.left, (long)n);
@@ -89,7 +156,7 @@ void proc_fault(const char *point)
 	if (strcmp(fault.point, "any") && strcmp(fault.point, point))
 		return;
 	if (atomic_fetch_sub(&fault.left, 1) == 1)
-		raise(SIGKILL);
+		raise(fault.signal);
 }
 
 struct pipes { int in[2], out[2], err[2]; };
@@ -104,9 +171,43 @@ static void pipes_close(struct pipes *p)
 				close(all[i][k]);
 }
 
-/* In the child every signal has its default action again, and only 0, 1, 2 are open (the rest is O_CLOEXEC). */
+/* C3: "GIT_DIR=..." and its kin. */
+static bool is_git_place(const char *var)
+{
+	static const char *const names[] = {
+		"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX",
+		"GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_IMPLICIT_WORK_TREE", "GIT_NAMESPACE", "GIT_GRAFT_FILE",
+		"GIT_SHALLOW_FILE", "GIT_REPLACE_REF_BASE", "GIT_CONFIG", "GIT_QUARANTINE_PATH",
+	};
+	size_t n = strcspn(var, "=");
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strlen(names[i]) == n && !memcmp(names[i], var, n))
+			return true;
+	return false;
+}
+
+/* The strings are environ's, the array is the caller's. */
+static char **child_environment(const char *program)
+{
+	size_t n = 0, kept = 0;
+	char **env;
+
+	while (environ[n])
+		n++;
+	env = xreallocarray(NULL, n + 1, sizeof(*env));
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(program, "git") || !is_git_place(environ[i]))
+			env[kept++] = environ[i];
+	env[kept] = NULL;
+	return env;
+}
+
+/* In the child every signal has its default action again, and only 0, 1, 2 are open (the rest is O_CLOEXEC). SIGXFSZ stays
+ * ignored: git and its like then say what they could not write. */
 static int spawn(pid_t *pid, const char *const *argv, const char *dir, struct pipes *p, bool want_err, struct err *e)
 {
+	autofree char **env = child_environment(argv[0]);
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t at;
 	sigset_t set;
@@ -127,7 +228,7 @@ static int spawn(pid_t *pid, const char *const *argv, const char *dir, struct pi
 		posix_spawn_file_actions_adddup2(&fa, p->err[1], 2);
 	if (dir)
 		posix_spawn_file_actions_addchdir_np(&fa, dir);
-	rc = posix_spawnp(pid, argv[0], &fa, &at, (char *const *)argv, environ);
+	rc = posix_spawnp(pid, argv[0], &fa, &at, (char *const *)argv, env);
 	posix_spawn_file_actions_destroy(&fa);
 	posix_spawnattr_destroy(&at);
 	if (rc) {

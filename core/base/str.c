@@ -182,6 +182,27 @@ bool strvec_has(const struct strvec *v, const char *s)
 	return false;
 }
 
+bool strvec_has_sorted(const struct strvec *v, const char *s)
+{
+	size_t i = sorted_from(v->v, 0, v->n, sizeof(*v->v), 0, s);
+
+	return i < v->n && !strcmp(v->v[i], s);
+}
+
+size_t sorted_from(const void *v, size_t lo, size_t n, size_t width, size_t offset, const char *key)
+{
+	while (lo < n) {
+		size_t mid = lo + (n - lo) / 2;
+		const char *const *at = (const void *)((const char *)v + mid * width + offset);
+
+		if (strcmp(*at, key) < 0)
+			lo = mid + 1;
+		else
+			n = mid;
+	}
+	return lo;
+}
+
 void strvec_remove(struct strvec *v, size_t i)
 {
 	free(v->v[i]);
@@ -200,6 +221,38 @@ void strvec_split(struct strvec *v, const char *s, char sep)
 		s = end + 1;
 	}
 	strvec_push(v, s);
+}
+
+int strvec_add_words(struct strvec *v, const char *s)
+{
+	autostr struct str word = STR_INIT;
+	bool any = false;
+	char quote = 0;
+
+	for (; *s; s++) {
+		if (!quote && strchr(" \t\r\n", *s)) {
+			if (any)
+				strvec_push(v, str_cstr(&word));
+			str_reset(&word);
+			any = false;
+			continue;
+		}
+		any = true;
+		if (quote ? *s == quote : *s == '\'' || *s == '"') {
+			quote = quote ? 0 : *s;
+			continue;
+		}
+		if (*s == '\\' && quote != '\'') {
+			if (!*++s)
+				return -1;
+			if (quote && *s != quote && *s != '\\')
+				str_addc(&word, '\\');
+		}
+		str_addc(&word, *s);
+	}
+	if (any && !quote)
+		strvec_push(v, str_cstr(&word));
+	return quote ? -1 : 0;
 }
 
 char *strvec_join(const struct strvec *v, const char *sep)
@@ -297,6 +350,32 @@ bool str_is_utf8(const char *s, size_t n)
 	return true;
 }
 
+char *str_utf8_fault(const char *s, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	size_t i = 0, len = 1, good;
+
+	/* step by sequences that are right */
+	for (; i < n; i += len) {
+		len = p[i] < 0x80 ? 1 : p[i] < 0xe0 ? 2 : p[i] < 0xf0 ? 3 : 4;
+		if (len > n - i || !str_is_utf8(s + i, len))
+			break;
+	}
+	if (i >= n)
+		return NULL;
+	if (p[i] < 0xc2 || p[i] > 0xf4)
+		return xasprintf("'utf-8' codec can't decode byte 0x%02x in position %zu: invalid start byte", p[i], i);
+	for (good = 1; good < len && i + good < n && (p[i + good] & 0xc0) == 0x80; good++)
+		if (good == 1 && ((p[i] == 0xe0 && p[i + 1] < 0xa0) || (p[i] == 0xed && p[i + 1] > 0x9f) ||
+				  (p[i] == 0xf0 && p[i + 1] < 0x90) || (p[i] == 0xf4 && p[i + 1] > 0x8f)))
+			break;
+	if (good > 1)
+		return xasprintf("'utf-8' codec can't decode bytes in position %zu-%zu: %s", i, i + good - 1,
+				 i + good < n ? "invalid continuation byte" : "unexpected end of data");
+	return xasprintf("'utf-8' codec can't decode byte 0x%02x in position %zu: %s", p[i], i,
+			 i + good < n ? "invalid continuation byte" : "unexpected end of data");
+}
+
 static bool shell_plain(const char *w)
 {
 	if (!*w)
@@ -351,4 +430,34 @@ void str_add_safe(struct str *s, const char *text)
 			str_addc(s, (char)c);
 		}
 	}
+}
+
+char *str_cut_lines(char *s)
+{
+	struct str out = STR_INIT;
+	char *line = s;
+
+	if (strlen(s) <= STR_LINE_MAX)
+		return s;
+	for (;;) {
+		size_t n = strcspn(line, "\n"), head = STR_LINE_MAX / 2, tail = STR_LINE_MAX / 2;
+
+		if (n > STR_LINE_MAX) {       /* not in the middle of a character */
+			while (head && ((unsigned char)line[head] & 0xc0) == 0x80)
+				head--;
+			while (tail && ((unsigned char)line[n - tail] & 0xc0) == 0x80)
+				tail--;
+			str_add(&out, line, head);
+			str_adds(&out, "...");
+			str_add(&out, line + n - tail, tail);
+		} else {
+			str_add(&out, line, n);
+		}
+		if (!line[n])
+			break;
+		str_addc(&out, '\n');
+		line += n + 1;
+	}
+	free(s);
+	return str_take(&out);
 }

@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,7 +24,9 @@ struct where { uint64_t dev, ino; };
 static struct {
 	pthread_mutex_t mu;
 	char *path;             /* of our journal; NULL: not opened */
+	bool is_users;          /* it lies in the user's directory */
 	int fd;                 /* -1 until the first note */
+	atomic_bool keep;       /* a temporary could not be removed: the next process tries again */
 	struct binset seen;     /* of struct where */
 } journal = { .mu = PTHREAD_MUTEX_INITIALIZER, .fd = -1, .seen = BINSET_INIT(sizeof(struct where)) };
 
@@ -31,7 +35,7 @@ static bool is_alive(pid_t pid)
 	return !kill(pid, 0) || errno != ESRCH;
 }
 
-/* V1: only names of that maker, only files and links. */
+/* V1: only names of that maker. */
 static void sweep(const char *dir, pid_t maker)
 {
 	autoclose int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -41,19 +45,25 @@ static void sweep(const char *dir, pid_t maker)
 
 	if (!d)
 		return;
-	while ((de = readdir(d)))
+	while ((de = readdir(d))) {
+		autoerr struct err none = ERR_INIT;
+
 		if (fs_temp_maker(de->d_name) == maker && !fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
-		    (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)))
-			unlinkat(fd, de->d_name, 0);
+		    (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode) || S_ISDIR(st.st_mode)))
+			fs_rm_tree_at(fd, de->d_name, &none);
+	}
 	closedir(d);
 }
 
 static void clean_after(const char *path, pid_t maker)
 {
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	autostr struct str text = STR_INIT;
 	autoerr struct err none = ERR_INIT;
 
-	if (fs_read(&text, path, JOURNAL_MAX, &none))
+	/* V3: a maker in another container has a number that means nothing here, but its lock holds. */
+	if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) ||
+	    fs_read_fd(&text, fd, JOURNAL_MAX, path, &none))
 		return;
 	for (char *line = text.buf, *end; line && (end = strchr(line, '\n')); line = end + 1) {
 		*end = '\0';
@@ -91,6 +101,20 @@ void temps_open(const char *dir)
 	journal.path = xasprintf("%s/" PREFIX "%ld", dir, (long)getpid());
 }
 
+/* Of this user on this machine: nobody else may write there, or what is listed could be anything. */
+static void open_users(void)
+{
+	const char *base = getenv("TMPDIR");
+	autofree char *dir = xasprintf("%s/git-data-%ld", base && *base == '/' ? base : "/tmp", (long)geteuid());
+	struct stat st;
+
+	if ((mkdir(dir, 0700) && errno != EEXIST) || lstat(dir, &st) || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
+	    (st.st_mode & 077))
+		return;
+	temps_open(dir);
+	journal.is_users = true;
+}
+
 static void write_note(int dirfd)
 {
 	char link[64], path[4096];
@@ -100,6 +124,7 @@ static void write_note(int dirfd)
 		journal.fd = open(journal.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (journal.fd < 0)
 		return;
+	flock(journal.fd, LOCK_EX | LOCK_NB);
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", dirfd);
 	n = readlink(link, path, sizeof(path) - 1);
 	if (n <= 0 || n >= (ssize_t)sizeof(path) - 1 || memchr(path, '\n', (size_t)n))
@@ -113,21 +138,55 @@ void temps_note_fd(int dirfd)
 	struct stat st;
 	struct where w;
 
-	if (!journal.path || fstat(dirfd, &st))
+	if (fstat(dirfd, &st))
 		return;
 	w = (struct where){ st.st_dev, st.st_ino };
 	pthread_mutex_lock(&journal.mu);
-	if (binset_add(&journal.seen, &w))
+	if (!journal.path)
+		open_users();
+	if (journal.path && binset_add(&journal.seen, &w))
 		write_note(dirfd);
 	pthread_mutex_unlock(&journal.mu);
 }
 
 void temps_note(const char *dir)
 {
-	autoclose int fd = journal.path ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	autoclose int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd >= 0)
 		temps_note_fd(fd);
+}
+
+char *temps_path(const char *dir)
+{
+	char name[32];
+
+	temps_note(*dir ? dir : ".");
+	fs_temp_scratch(name);
+	return path_join(*dir ? dir : ".", name);
+}
+
+char *temps_tree(struct err *e)
+{
+	const char *const bases[] = { getenv("TMPDIR"), "/tmp", "/var/tmp" };
+
+	for (size_t i = 0; i < ARRAY_LEN(bases); i++) {
+		autofree char *path = bases[i] && *bases[i] == '/' ? temps_path(bases[i]) : NULL;
+
+		if (path && !mkdir(path, 0700))
+			return take(path);
+	}
+	err_sys(e, "cannot make a temporary directory");
+	return NULL;
+}
+
+void temps_remove(int dirfd, const char *name)
+{
+	int saved = errno;
+
+	if (unlinkat(dirfd, name, 0) && errno != ENOENT)
+		atomic_store(&journal.keep, true);
+	errno = saved;
 }
 
 void temps_close(void)
@@ -136,8 +195,14 @@ void temps_close(void)
 		return;
 	if (journal.fd >= 0) {
 		close(journal.fd);
-		unlink(journal.path);
+		if (!atomic_load(&journal.keep))
+			unlink(journal.path);
 	}
+	if (journal.is_users) {
+		*strrchr(journal.path, '/') = '\0';
+		rmdir(journal.path);    /* stays while others use it */
+	}
+	journal.is_users = false;
 	journal.fd = -1;
 	free(take(journal.path));
 	binset_release(&journal.seen);

@@ -26,11 +26,17 @@ enum { YAML_KEEP = 1 };         /* keep what a round trip needs (comments, style
 int  yaml_parse(struct node **out, const char *text, size_t len, const char *name, unsigned flags, struct err *e);
 int  yaml_load(struct node **out, const char *path, uint64_t max, unsigned flags, struct err *e);
 void yaml_dump(struct str *out, const struct node *n);
+/* Lists and mappings that were one object of a YAML document, being read from one place, are written as an anchor and
+ * aliases to it, as Python's writer does. *count: of anchors given so far. */
+void yaml_mark_shared(struct node *n, unsigned *count);
+/* Gives the anchors that bear such a writer's names (id001 ...) of a document read with YAML_KEEP the names from
+ * 'first' on, in their order. The number of them. */
+unsigned yaml_number_anchors(struct node *n, unsigned first);
 /* Makes 'dest' (read with YAML_KEEP) equal to 'src', touching only what differs, as DVC's apply_diff does. */
 void yaml_apply(struct node *dest, const struct node *src);
 
-/* Why yaml_parse() refused a text, in ruamel's words; lines and columns from 1, context NULL when there is none.
- * False: nothing to say (the text is no YAML for reasons of our own limits). */
+/* Why yaml_parse() refused a text, in ruamel's words; lines and columns from 1 (0: no place is told), context NULL when
+ * there is none. False: nothing to say (the text is no YAML for reasons of our own limits). */
 struct yaml_fault { char *context, *problem; int context_line, context_col, line, col; };
 bool yaml_explain(const char *text, size_t len, struct yaml_fault *out);
 /* The same as a text of several lines with excerpts, as ruamel's exception prints itself. */

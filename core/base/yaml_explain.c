@@ -5,6 +5,7 @@
 #include "core/base/node.h"
 #include "core/base/own.h"
 #include "core/base/str.h"
+#include "core/base/unicode.h"
 
 #include <yaml.h>
 
@@ -68,6 +69,24 @@ static char *in_ruamels_words(const char *p, const yaml_token_t *t, const char *
 	return xstrdup(p);
 }
 
+/* ruamel looks at the whole text first. */
+static bool explain_character(const char *text, size_t len, struct yaml_fault *out)
+{
+	const char *p = text, *end = text + len;
+
+	for (size_t i = 0; p < end; i++) {
+		uint32_t c = uc_next(&p, end);
+
+		if (c == '\t' || c == '\n' || c == '\r' || c == 0x85 || (c >= 0x20 && c < 0x7f) ||
+		    (c >= 0xa0 && c < 0xfffe) || c >= 0x10000)
+			continue;
+		out->problem = xasprintf("unacceptable character #x%04x: special characters are not allowed\n"
+					 "  in \"<unicode string>\", position %zu", c, i);
+		return true;
+	}
+	return false;
+}
+
 static bool explain_error(yaml_parser_t *y, const char *text, size_t len, struct yaml_fault *out)
 {
 	const yaml_token_t *t = y->token_available && y->tokens.head != y->tokens.tail ? y->tokens.head : NULL;
@@ -75,9 +94,16 @@ static bool explain_error(yaml_parser_t *y, const char *text, size_t len, struct
 
 	if (!y->problem || (y->error != YAML_SCANNER_ERROR && y->error != YAML_PARSER_ERROR))
 		return false;
-	out->problem = in_ruamels_words(y->problem, t, text, len, y->problem_mark.index);
+	if (!strcmp(y->problem, "found a tab character that violates indentation")) {
+		out->problem = xstrdup("found character '\\t' that cannot start any token");
+		next_token = true;
+	} else {
+		out->problem = in_ruamels_words(y->problem, t, text, len, y->problem_mark.index);
+	}
 	set_mark(&out->line, &out->col, y->problem_mark);
-	if (y->context && !next_token) {
+	if (next_token) {
+		out->context = xstrdup("while scanning for the next token");
+	} else if (y->context) {
 		out->context = xstrdup(y->context);
 		set_mark(&out->context_line, &out->context_col, y->context_mark);
 	}
@@ -105,6 +131,10 @@ static void explain_tag(const yaml_event_t *ev, struct yaml_fault *out)
 		: ev->type == YAML_SEQUENCE_START_EVENT ? ev->data.sequence_start.tag
 		: ev->type == YAML_MAPPING_START_EVENT ? ev->data.mapping_start.tag : NULL;
 
+	/* a plain "=" is a tag of its own for ruamel, and one that it cannot make anything of */
+	if (!tag && ev->type == YAML_SCALAR_EVENT && ev->data.scalar.plain_implicit && ev->data.scalar.length == 1 &&
+	    *ev->data.scalar.value == '=')
+		tag = (const yaml_char_t *)"tag:yaml.org,2002:value";
 	if (out->problem || !tag || known_tag((const char *)tag))
 		return;
 	out->problem = xasprintf("could not determine a constructor for the tag '%s'", (const char *)tag);
@@ -189,7 +219,8 @@ static int track_keys(struct frames *f, const yaml_event_t *ev, struct yaml_faul
 		return place_value(f, NULL, ev->start_mark, out);
 	case YAML_SEQUENCE_START_EVENT:
 	case YAML_MAPPING_START_EVENT:
-		if (place_value(f, NULL, ev->start_mark, out))
+		/* as Python shows it before it is filled */
+		if (place_value(f, ev->type == YAML_MAPPING_START_EVENT ? "{}" : "[]", ev->start_mark, out))
 			return 1;
 		if (f->n == FRAMES)
 			return -1;
@@ -215,9 +246,9 @@ bool yaml_explain(const char *text, size_t len, struct yaml_fault *out)
 	bool over = false;
 
 	*out = (struct yaml_fault){ 0 };
-	if (!yaml_parser_initialize(&y)) {
+	if (explain_character(text, len, out) || !yaml_parser_initialize(&y)) {
 		free(f);
-		return false;
+		return out->problem;
 	}
 	yaml_parser_set_input_string(&y, (const unsigned char *)text, len);
 	while (!found && !over) {
@@ -290,11 +321,13 @@ void yaml_fault_text(struct str *out, const struct yaml_fault *f, const char *te
 {
 	if (f->context) {
 		str_adds(out, f->context);
-		if (f->context_line != f->line || f->context_col != f->col)
+		if (f->context_line && (f->context_line != f->line || f->context_col != f->col))
 			add_mark(out, f->context_line, f->context_col, text, len);
 		str_addc(out, '\n');
 	}
 	str_adds(out, f->problem);
+	if (!f->line)
+		return;
 	add_mark(out, f->line, f->col, text, len);
 	if (str_starts(f->problem, "found duplicate key"))
 		str_adds(out, "\n\nTo suppress this check see:\n    "

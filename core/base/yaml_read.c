@@ -12,7 +12,7 @@
 
 #define DEPTH_MAX 256
 /* Values that aliases and merges may add to what the text itself holds. */
-#define EXPAND_MAX 2000000
+#define EXPAND_MAX 1000000
 
 static int unexpected(struct reader *r, const char *where)
 {
@@ -66,7 +66,9 @@ static int parse_alias(struct reader *r, struct node **out)
 		return ytok_fail(r, ytok_mark(r), "unknown alias '%s'", name);
 	if (expand(r, known, ytok_mark(r)))
 		return -1;
-	*out = at_mark(node_copy(known), ytok_mark(r));
+	*out = node_copy(known);
+	if (r->keep || known->kind < NODE_SEQ)  /* else it stands where the one object stands: yaml_mark_shared() */
+		at_mark(*out, ytok_mark(r));
 	if (r->keep && known->rt && known->rt->anchor)
 		yaml_rt_of(*out)->alias = xstrdup(name);
 	return ytok_drop(r);
@@ -892,12 +894,16 @@ static int parse_document(struct reader *r, struct node **out)
 
 int yaml_parse(struct node **out, const char *text, size_t len, const char *name, unsigned flags, struct err *e)
 {
+	struct ymark at = { 0 };
 	struct reader r;
 	int rc;
 
 	if (ytok_open(&r, text, len, name, flags & YAML_KEEP, e))
 		return -1;
-	rc = parse_document(&r, out);
+	if (yaml_expands_beyond(text, len, EXPAND_MAX, &at))
+		rc = ytok_fail(&r, at, "aliases expand to more than %d values", EXPAND_MAX);
+	else
+		rc = parse_document(&r, out);
 	ytok_close(&r);
 	return rc;
 }

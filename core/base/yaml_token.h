@@ -55,6 +55,9 @@ struct reader {
 	struct err *e;
 };
 
+/* Would aliases add more than so many values? Costs the text's length; *at: where it is too much. */
+bool yaml_expands_beyond(const char *text, size_t len, size_t most, struct ymark *at);
+
 int  ytok_open(struct reader *r, const char *text, size_t len, const char *name, bool keep, struct err *e);
 void ytok_close(struct reader *r);
 int  ytok_fail(struct reader *r, struct ymark at, const char *fmt, ...) PRINTF(3, 4);   /* -1 */

@@ -138,7 +138,7 @@ int ingest_restat(struct run *r, struct walk_file *f, int fd, struct err *e)
 	struct stat st;
 
 	if (fstat(fd, &st))
-		return err_sys(e, "cannot stat '%s/%s'", r->root, f->path);
+		return err_sys(e, "cannot stat '%s%s%s'", SHOWN(r->root, f->path));
 	if (!S_ISREG(st.st_mode))
 		return ingest_changed(r, f->path, e);
 	walk_file_stat(f, &st);
@@ -153,7 +153,7 @@ int ingest_settled(struct run *r, struct walk_file *f, int fd, struct err *e)
 	int64_t now = state_now();
 
 	if (fstat(fd, &st))
-		return err_sys(e, "cannot stat '%s/%s'", r->root, f->path);
+		return err_sys(e, "cannot stat '%s%s%s'", SHOWN(r->root, f->path));
 	if (!ingest_same(f, &st))
 		return 0;
 	stat_of_walk(&ss, f);
@@ -185,7 +185,7 @@ static int read_small(struct run *r, struct walk_file *f, int fd, unsigned char 
 	ssize_t n = read_full(fd, p, (size_t)f->size + 1);
 
 	if (n < 0)
-		return err_sys(e, "cannot read '%s/%s'", r->root, f->path);
+		return err_sys(e, "cannot read '%s%s%s'", SHOWN(r->root, f->path));
 	*len = (size_t)n;
 	return *len == f->size ? ingest_settled(r, f, fd, e) : 0;
 }
@@ -243,7 +243,7 @@ int ingest_link(struct run *r, struct walk_file *f, int fd, struct err *e)
 	if (rc <= 0)
 		return rc;
 	if (fstat(fd, &st))
-		return err_sys(e, "cannot stat '%s/%s'", r->root, f->path);
+		return err_sys(e, "cannot stat '%s%s%s'", SHOWN(r->root, f->path));
 	walk_file_stat(f, &st);
 	if (f->size != was.size || f->mtime_ns != was.mtime_ns) {
 		store_verify(r->in->store, &f->id, e);  /* written to between reading and linking: set aside */
@@ -277,7 +277,7 @@ static int store_small(struct run *r, struct walk_file *f, const struct md5_buf 
 		}
 	}
 	if (store_put_new(r->in->store, b->p, b->len, &f->id, &was_there, e))
-		return err_in(e, "cannot store '%s/%s'", r->root, f->path);
+		return err_in(e, "cannot store '%s%s%s'", SHOWN(r->root, f->path));
 	*streak = was_there ? 0 : *streak + 1;
 	return 0;
 }

@@ -62,11 +62,14 @@ int  ingest_import(struct ingest *in, const char *root, struct walk *w, struct e
 /* One file. st may be NULL; id out. */
 int  ingest_hash_file(struct ingest *in, const char *path, const struct stat *st, struct oid *out, struct err *e);
 
+/* The file that is replaced, as it was when its replacement was decided; of a link only that it is one. */
+struct place_was { bool known, is_link; uint64_t ino, size; int64_t mtime_ns; };
 /* Materialise: make 'rel' under root the content of id. */
 struct place {
 	const char *rel;                /* safe path; "" when root itself is the file */
 	struct oid id;
-	bool replace;                   /* an existing file may be replaced (by rename) */
+	bool replace;                   /* an existing file may be replaced; what is not 'was' any more goes back: ERR_CHANGED */
+	struct place_was was;
 	bool isexec;                    /* set the owner's x bit */
 	bool done;                      /* out */
 	enum link_kind kind;            /* out: how */

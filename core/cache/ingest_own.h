@@ -11,6 +11,9 @@
 
 #define INGEST_SMALL_MAX (128u << 10)   /* read whole, hashed in lanes */
 
+/* Of a message with "%s%s%s": a path below the root, or the root itself. */
+#define SHOWN(root, path) (root), *(path) ? "/" : "", (path)
+
 /* walk_file.known */
 enum { WALK_UNKNOWN, WALK_REMEMBERED, WALK_HASHED, WALK_HASHED_RACY };
 

@@ -28,6 +28,8 @@ struct desk {
 	char *dir;                      /* directory whose descriptor is open */
 	int dirfd;
 	unsigned char *buf;
+	uint64_t size;                  /* of the object that is put out now */
+	bool changed;                   /* the file to replace turned out to be another one */
 };
 struct placing {
 	struct ingest *in;
@@ -64,24 +66,105 @@ static int stamp(int fd)
 	return futimens(fd, t);
 }
 
-static int copy_bytes(int from, int to, unsigned char *buf)
+/* All of the object: a file system may give less than was asked for, and then more. */
+static int copy_bytes(int from, int to, unsigned char *buf, uint64_t left)
 {
-	for (;;) {
-		ssize_t n = read(from, buf, BUFFER);
+	while (left) {
+		ssize_t n = read(from, buf, left < BUFFER ? (size_t)left : BUFFER);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
-			return n < 0 ? -1 : 0;
-		if (fs_write_all(to, buf, (size_t)n))
+		if (!n)
+			errno = ESTALE; /* shorter than it was a moment ago */
+		if (n <= 0 || fs_write_all(to, buf, (size_t)n))
 			return -1;
-		if ((size_t)n < BUFFER)
-			return 0;
+		left -= (uint64_t)n;
 	}
+	return 0;
+}
+
+static bool is_what_was(const struct place_was *w, const struct stat *st)
+{
+	if (!w->known)
+		return true;
+	if (w->is_link && S_ISLNK(st->st_mode))
+		return true;
+	return S_ISREG(st->st_mode) && st->st_ino == w->ino && (uint64_t)st->st_size == w->size &&
+		st->st_mtim.tv_sec * 1000000000ll + st->st_mtim.tv_nsec == w->mtime_ns;
+}
+
+/* Something else than what was judged stood there: it gets its name back. Whoever writes in between only makes us look
+ * again; what cannot have its name is left beside it. */
+static int put_back(struct desk *d, char *tmp, const char *base, ino_t ours)
+{
+	struct stat st;
+	char aside[300];
+
+	d->changed = true;
+	for (int tries = 0; tries < 8; tries++) {
+		if (renameat2(d->dirfd, tmp, d->dirfd, base, RENAME_EXCHANGE)) {
+			if (errno != ENOENT || renameat2(d->dirfd, tmp, d->dirfd, base, RENAME_NOREPLACE))
+				break;
+			errno = ESTALE;
+			return -1;
+		}
+		if (!fstatat(d->dirfd, tmp, &st, AT_SYMLINK_NOFOLLOW) && st.st_ino == ours) {
+			unlinkat(d->dirfd, tmp, 0);
+			errno = ESTALE;
+			return -1;
+		}
+		ours = st.st_ino;       /* the newest of all: it is given the name in turn */
+	}
+	/* A scratch name is swept up by a later run, and these are the user's bytes: they get a name that stays. */
+	for (int n = 0; n < 1000; n++) {
+		snprintf(aside, sizeof(aside), "%.200s.changed-%ld-%d", base, (long)getpid(), n);
+		if (!renameat2(d->dirfd, tmp, d->dirfd, aside, RENAME_NOREPLACE) || errno != EEXIST)
+			break;
+	}
+	tmp[0] = '\0';                  /* not ours to remove */
+	errno = ESTALE;
+	return -1;
+}
+
+/*
+ * The new file and the old one change places in one step, then the old one is looked at: a change that came in at the
+ * last moment is found and taken back. Where the file system cannot, the old one is looked at just before.
+ */
+static int swap_in(struct desk *d, char *tmp, const struct place *p, const char *base)
+{
+	struct stat mine, st;
+
+	if (p->was.known && fstatat(d->dirfd, tmp, &mine, AT_SYMLINK_NOFOLLOW))
+		return -1;
+	proc_fault("place.swap");
+	if (p->was.known && !renameat2(d->dirfd, tmp, d->dirfd, base, RENAME_EXCHANGE)) {
+		if (fstatat(d->dirfd, tmp, &st, AT_SYMLINK_NOFOLLOW))
+			return errno == ENOENT ? 0 : -1;
+		if (!is_what_was(&p->was, &st))
+			return put_back(d, tmp, base, mine.st_ino);
+		return unlinkat(d->dirfd, tmp, 0);
+	}
+	if (p->was.known && errno == ENOENT) {
+		if (!renameat2(d->dirfd, tmp, d->dirfd, base, RENAME_NOREPLACE))
+			return 0;
+		d->changed = errno == EEXIST;
+		return -1;
+	}
+	if (p->was.known && errno != EINVAL && errno != ENOSYS)
+		return -1;
+	if (!fstatat(d->dirfd, base, &st, AT_SYMLINK_NOFOLLOW) && !is_what_was(&p->was, &st)) {
+		d->changed = true;
+		errno = ESTALE;
+		return -1;
+	}
+	if (renameat(d->dirfd, tmp, d->dirfd, base))
+		return -1;
+	unlinkat(d->dirfd, tmp, 0);     /* rename() does nothing when both names are one inode */
+	return 0;
 }
 
 /* Gives the complete file its name; only a file that may be replaced is. tmp "": the file has no name yet. */
-static int name_it(struct desk *d, int fd, const char *tmp, const struct place *p, const char *base)
+static int name_it(struct desk *d, int fd, char *tmp, const struct place *p, const char *base)
 {
 	char proc[32];
 
@@ -94,7 +177,7 @@ static int name_it(struct desk *d, int fd, const char *tmp, const struct place *
 		return linkat(AT_FDCWD, proc, d->dirfd, base, AT_SYMLINK_FOLLOW);
 	}
 	if (p->replace)
-		return renameat(d->dirfd, tmp, d->dirfd, base);
+		return swap_in(d, tmp, p, base);
 	if (!renameat2(d->dirfd, tmp, d->dirfd, base, RENAME_NOREPLACE))
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
@@ -129,14 +212,13 @@ static int by_content(struct placing *g, size_t i, struct desk *d, const char *b
 	char tmp[32];
 	struct stat st;
 	autoclose int fd = open_new(g, d, p, tmp);
-	int saved;
 
 	if (fd < 0)
 		return -1;
 	proc_fault("place.created");
-	if (clone ? ioctl(fd, FICLONE, from) : copy_bytes(from, fd, d->buf))
+	if (clone ? ioctl(fd, FICLONE, from) : copy_bytes(from, fd, d->buf, d->size))
 		goto undo;
-	if (stamp(fd))
+	if (stamp(fd) || (*tmp && fs_settle(fd)))
 		goto undo;
 	proc_fault("place.complete");
 	if (name_it(d, fd, tmp, p, base))
@@ -146,10 +228,8 @@ static int by_content(struct placing *g, size_t i, struct desk *d, const char *b
 		state_stat_of(&g->st[i], &st);
 	return 0;
 undo:
-	saved = errno;
 	if (*tmp)
-		unlinkat(d->dirfd, tmp, 0);
-	errno = saved;
+		temps_remove(d->dirfd, tmp);
 	return -1;
 }
 
@@ -165,7 +245,6 @@ static int by_link(struct placing *g, size_t i, struct desk *d, const char *base
 	struct place *p = &g->p[i];
 	char tmp[32];
 	struct stat st;
-	int saved;
 
 	if (!p->replace && link_once(g, p, d->dirfd, base, symbolic))
 		return -1;
@@ -173,14 +252,10 @@ static int by_link(struct placing *g, size_t i, struct desk *d, const char *base
 		fs_temp_scratch(tmp);
 		if (link_once(g, p, d->dirfd, tmp, symbolic))
 			return -1;
-		/* rename() does nothing when both names are one inode: the temporary is removed in any case */
-		if (renameat(d->dirfd, tmp, d->dirfd, base)) {
-			saved = errno;
-			unlinkat(d->dirfd, tmp, 0);
-			errno = saved;
+		if (swap_in(d, tmp, p, base)) {
+			temps_remove(d->dirfd, tmp);
 			return -1;
 		}
-		unlinkat(d->dirfd, tmp, 0);
 	}
 	proc_fault("place.linked");
 	/* As DVC: the bit is set on the inode that the object shares. */
@@ -224,6 +299,7 @@ static int make(struct placing *g, size_t i, struct desk *d, const char *base, i
 
 	if (fstat(from, &st))
 		return err_sys(e, "cannot stat the object of '%s/%s'", g->root, p->rel);
+	d->size = (uint64_t)st.st_size;
 	for (size_t t = 0; t < g->in->ntypes; t++) {
 		enum link_kind k = g->in->types[t];
 
@@ -236,6 +312,9 @@ static int make(struct placing *g, size_t i, struct desk *d, const char *base, i
 			p->done = true;
 			return 0;
 		}
+		if (d->changed)
+			return err_set(e, ERR_CHANGED, "'%s%s%s' was changed by somebody else meanwhile, it is left as it is",
+				       g->root, *p->rel ? "/" : "", p->rel);
 		if (k == LINK_COPY || !is_unsupported(errno))
 			return err_sys(e, "cannot create '%s%s%s'", g->root, *p->rel ? "/" : "", p->rel);
 		if (errno != EMLINK)    /* that is one object's trouble, the others are the file system's */
@@ -432,14 +511,14 @@ int ingest_probe(struct ingest *in, const char *dir, enum link_kind *out, struct
 
 	if (dirfd < 0)
 		return err_sys(e, "cannot open '%s'", dir);
-	if (store_temp(in->store, NULL, &fd, &tmp, e))
+	if (store_temp_named(in->store, &fd, &tmp, e))
 		return -1;
 	storefd = store_temp_at(in->store);
 	temps_note_fd(dirfd);
 	fs_temp_scratch(to);
 	for (size_t i = 0; i < in->ntypes && rc; i++) {
 		rc = probe_kind(storefd, tmp, fd, tmp, dirfd, to, in->types[i]);
-		unlinkat(dirfd, to, 0);
+		temps_remove(dirfd, to);
 		if (!rc)
 			*out = in->types[i];
 	}

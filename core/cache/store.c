@@ -27,7 +27,7 @@ int store_open(struct store **out, const struct store_conf *c, struct err *e)
 	s->conf = *c;
 	s->conf.dir = s->root;
 	s->conf.unsynced_file = NULL;
-	s->basefd = s->tempfd = -1;
+	s->basefd = s->tempfd = s->has_temps = s->can_clone = -1;
 	s->unsynced = unsynced_open(c->unsynced_file);
 	pthread_mutex_init(&s->mu, NULL);
 	*out = s;
@@ -86,24 +86,7 @@ static int make_base(struct store *s, struct err *e)
 
 	if (!stat(s->base, &st))
 		return 0;
-	if (fs_mkdirs(s->base, 0777, e))
-		return -1;
-	if (!s->conf.shared)
-		return 0;
-	for (char *p = xstrdup(s->base);;) {
-		size_t n = strlen(p);
-
-		if (store_share_dir(AT_FDCWD, p)) {
-			err_sys(e, "cannot set the mode of '%s'", p);
-			free(p);
-			return -1;
-		}
-		if (n <= strlen(s->root)) {
-			free(p);
-			return 0;
-		}
-		*strrchr(p, '/') = 0;
-	}
+	return s->conf.shared ? fs_mkdirs_shared(s->base, e) : fs_mkdirs(s->base, 0777, e);
 }
 
 int store_base(struct store *s, bool make, struct err *e)
@@ -275,9 +258,13 @@ int store_has_quick(struct store *s, const struct oid *id, uint64_t *size)
 {
 	autoerr struct err ignored = ERR_INIT;
 	struct stat st;
+	int rc = stat_object(s, id, &st, &ignored), saved = errno;
 
-	if (stat_object(s, id, &st, &ignored) != 1 || !S_ISREG(st.st_mode))
-		return 0;
+	if (rc < 0)
+		err_release(&ignored);
+	errno = saved;
+	if (rc != 1 || !S_ISREG(st.st_mode))
+		return rc < 0 ? -1 : 0;
 	if (size)
 		*size = (uint64_t)st.st_size;
 	return 1;

@@ -42,12 +42,19 @@ char *store_path(const struct store *s, const struct oid *id);  /* absolute path
 /* 1 present and trusted (S7), 0 absent, -1 error. size may be NULL. */
 int  store_has(struct store *s, const struct oid *id, uint64_t *size, struct err *e);
 /* As store_has, by name only: no content is read, nothing is moved (for questions about many objects). */
-int  store_has_quick(struct store *s, const struct oid *id, uint64_t *size);
+int  store_has_quick(struct store *s, const struct oid *id, uint64_t *size);         /* -1 and errno */
 int  store_read(struct store *s, const struct oid *id, int *out_fd, struct err *e);     /* ERR_NOTFOUND, ERR_CORRUPT */
 int  store_put_bytes(struct store *s, const void *p, size_t n, const struct oid *id, struct err *e);
-/* An empty temporary inside the store, 0644, read-write (id may be NULL: not known yet); then it is published under id
- * (S5: the caller has hashed it), or dropped. */
-int  store_temp(struct store *s, const struct oid *id, int *out_fd, char **out_tmp, struct err *e);
+/*
+ * An empty temporary inside the store, read-write; then it is published under an id (S5: the caller has hashed it), or
+ * dropped. Where the file system can, it has no name (*out_tmp is ""): whatever ends the process leaves nothing behind, and
+ * naming it takes no lock of two directories. store_temp_named() is for who needs the name; store_temp_keep() gives the
+ * temporary this one, by which another process finds it (false: it keeps what it has).
+ */
+int  store_temp(struct store *s, int *out_fd, char **out_tmp, struct err *e);
+int  store_temp_named(struct store *s, int *out_fd, char **out_tmp, struct err *e);
+bool store_temp_keep(struct store *s, int fd, const char *tmp, const char *name);
+bool store_has_temps(struct store *s);                  /* any named ones, of whomever; asked of the disk once */
 int  store_publish(struct store *s, const struct oid *id, int fd, const char *tmp, struct err *e);
 void store_drop(struct store *s, const char *tmp);
 char *store_temp_path(const struct store *s, const char *tmp);  /* absolute; malloc'd */
@@ -60,6 +67,8 @@ int  store_each(struct store *s, store_each_fn *fn, void *data, struct err *e);
 struct binset;
 int  store_list(struct store *s, struct binset *out, struct err *e);
 int  store_verify(struct store *s, const struct oid *id, struct err *e);        /* reads all; ERR_CORRUPT and S7 */
+/* Something is about to be written on the cache's file system: store_flush() has work. */
+int  store_writing(struct store *s, struct err *e);
 int  store_flush(struct store *s, struct err *e);                               /* S6: all written so far is on disk */
 
 /* MD5 as DVC 2.x computed it (md5-dos2unix). */

@@ -19,9 +19,11 @@ struct store {
 	pthread_mutex_t mu;             /* guards opening and making base */
 	atomic_int basefd;              /* -1 until base exists */
 	atomic_int tempfd;              /* -1 until something was written */
+	atomic_int has_temps;           /* store_has_temps(): -1 not asked yet */
 	struct unsynced *unsynced;
 	atomic_bool wrote;
 	atomic_bool no_anon;            /* the file system has no O_TMPFILE */
+	atomic_int can_clone;           /* store_can_clone(): -1 not asked yet */
 	atomic_bool by_proc;            /* a descriptor is linked through /proc: no privilege for the direct way */
 };
 
@@ -34,7 +36,6 @@ int  store_base(struct store *s, bool make, struct err *e);
 /* What S7 and S6 say of a stat: true when the object is believed without reading it. */
 bool store_trusts(struct store *s, const struct oid *id, const struct stat *st);
 /* Says that objects are about to be written (S6); cheap after the first call. */
-int  store_writing(struct store *s, struct err *e);
 /* Makes the directory "aa" of a name. */
 int  store_make_dir(struct store *s, const char *name, struct err *e);
 void store_sweep_temps(int tempfd);
@@ -44,11 +45,9 @@ int  store_share_dir(int dirfd, const char *name);
  * ends the process leaves nothing behind; else it is a temporary and tmp holds its name. tmp is "" otherwise.
  */
 int  store_anon(struct store *s, int *out_fd, char tmp[32], struct err *e);
-/* Gives the complete file behind fd (from store_anon) the name of id, or drops it when the object is there already. */
-int  store_name_anon(struct store *s, const struct oid *id, int fd, const char *tmp, struct err *e);
 /* As store_put_bytes(), for a caller that has reason to think the object is not there: no question is asked first. */
 int  store_put_new(struct store *s, const void *p, size_t n, const struct oid *id, bool *was_there, struct err *e);
-/* True when files of the same file system as 'path' below dirfd can be cloned into the store. Asked once a command. */
+/* True when files of the same file system as 'path' below dirfd can be cloned into the store. The kernel is asked once. */
 bool store_can_clone(struct store *s, int dirfd, const char *path);
 /* The inode behind fd becomes the object: 1 done (or the object is there already), 0 the two cannot be linked. */
 int  store_link_fd(struct store *s, int fd, const struct oid *id, struct err *e);

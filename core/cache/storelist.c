@@ -12,17 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
-static void dir_close(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 typedef int name_fn(struct store *s, int dirfd, const char *name, const struct oid *id, void *data, struct err *e);
 
 static int each_in(struct store *s, int basefd, const char *aa, name_fn *fn, void *data, struct err *e)
 {
-	autocall(dir_close) DIR *d = NULL;
+	autodir DIR *d = NULL;
 	struct dirent *de;
 	struct oid id;
 	int rc = 0, fd = openat(basefd, aa, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -104,7 +98,7 @@ int store_list(struct store *s, struct binset *out, struct err *e)
 void store_sweep_temps(int tempfd)
 {
 	int fd = openat(tempfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	autocall(dir_close) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	autodir DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *de;
 	struct stat st;
 
@@ -114,4 +108,21 @@ void store_sweep_temps(int tempfd)
 		if (fs_is_temp_name(de->d_name) && !fstatat(fd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
 		    st.st_ctime < time(NULL) - STALE_SECONDS)
 			unlinkat(fd, de->d_name, 0);
+}
+
+bool store_has_temps(struct store *s)
+{
+	autofree char *path = NULL;
+	autodir DIR *d = NULL;
+	struct dirent *de;
+	int has = atomic_load(&s->has_temps);
+
+	if (has >= 0)
+		return has;
+	path = path_join(s->root, STORE_TEMP_DIR);
+	d = opendir(path);
+	for (has = 0; d && !has && (de = readdir(d));)
+		has = fs_is_temp_name(de->d_name);
+	atomic_store(&s->has_temps, has);
+	return has;
 }

@@ -19,7 +19,7 @@ int store_writing(struct store *s, struct err *e)
 	if (atomic_load_explicit(&s->wrote, memory_order_relaxed))
 		return 0;
 	fd = store_base(s, true, e);
-	if (fd < 0 || unsynced_mark(s->unsynced, fd, e))
+	if (fd < 0 || (s->conf.fsync != STORE_FSYNC_OBJECT && unsynced_mark(s->unsynced, fd, e)))
 		return -1;
 	atomic_store(&s->wrote, true);
 	return 0;
@@ -47,11 +47,13 @@ int store_make_dir(struct store *s, const char *name, struct err *e)
 static int open_temp_dir(struct store *s, struct err *e)
 {
 	autofree char *dir = path_join(s->root, STORE_TEMP_DIR);
-	int fd;
+	int fd, made = mkdir(dir, 0777) ? errno : 0;
 
-	if (!mkdir(dir, 0777) && s->conf.shared)
+	if (!made && s->conf.shared)
 		(void)!store_share_dir(AT_FDCWD, dir);
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT && made && made != EEXIST)
+		errno = made;
 	if (fd < 0)
 		return err_sys(e, "cannot make temporary files in the cache '%s'", s->root);
 	return fd;
@@ -111,15 +113,53 @@ static int named_temp(struct store *s, int *out_fd, char temp[32], struct err *e
 	return 0;
 }
 
-int store_temp(struct store *s, const struct oid *id, int *out_fd, char **out_tmp, struct err *e)
+static int link_fd(struct store *s, int fd, int basefd, const char *name)
+{
+	char proc[32];
+
+	if (!atomic_load_explicit(&s->by_proc, memory_order_relaxed))
+		return linkat(fd, "", basefd, name, AT_EMPTY_PATH);
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, proc, basefd, name, AT_SYMLINK_FOLLOW);
+}
+
+int store_temp_named(struct store *s, int *out_fd, char **out_tmp, struct err *e)
 {
 	char temp[32];
 
-	(void)id;
 	if (named_temp(s, out_fd, temp, e))
 		return -1;
 	*out_tmp = xstrdup(temp);
 	return 0;
+}
+
+int store_temp(struct store *s, int *out_fd, char **out_tmp, struct err *e)
+{
+	char temp[32];
+
+	if (store_anon(s, out_fd, temp, e))
+		return -1;
+	*out_tmp = xstrdup(temp);
+	return 0;
+}
+
+bool store_temp_keep(struct store *s, int fd, const char *tmp, const char *name)
+{
+	autoerr struct err ignored = ERR_INIT;
+	int dir = temp_dir(s, &ignored);
+
+	if (dir < 0)
+		return false;
+	if (*tmp && !renameat2(dir, tmp, dir, name, RENAME_NOREPLACE))
+		return true;
+	if (*tmp)               /* file systems without the flag */
+		return errno == EINVAL && faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) && !renameat(dir, tmp, dir, name);
+	/* A part has to be writable by name: the next process goes on with it. */
+	if (fchmod(fd, 0644))
+		return false;
+	if (!link_fd(s, fd, dir, name))
+		return true;
+	return errno == ENOENT && !atomic_exchange(&s->by_proc, true) && !link_fd(s, fd, dir, name);
 }
 
 char *store_temp_path(const struct store *s, const char *tmp)
@@ -138,16 +178,6 @@ void store_drop(struct store *s, const char *tmp)
 
 	if (fd >= 0 && tmp && *tmp)
 		unlinkat(fd, tmp, 0);
-}
-
-static int link_fd(struct store *s, int fd, int basefd, const char *name)
-{
-	char proc[32];
-
-	if (!atomic_load_explicit(&s->by_proc, memory_order_relaxed))
-		return linkat(fd, "", basefd, name, AT_EMPTY_PATH);
-	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
-	return linkat(AT_FDCWD, proc, basefd, name, AT_SYMLINK_FOLLOW);
 }
 
 /* One attempt at naming: by link of a descriptor, or by rename of a temporary. */
@@ -216,8 +246,8 @@ static int publish(struct store *s, const struct oid *id, int fd, const char *tm
 	int rc;
 
 	oid_hex(hex, id);
-	if (s->conf.fsync == STORE_FSYNC_OBJECT && fsync(fd))
-		return err_sys(e, "cannot sync the object '%s'", hex);
+	if (s->conf.fsync == STORE_FSYNC_OBJECT ? fsync(fd) : *tmp && fs_settle(fd))
+		return err_sys(e, "cannot write the object '%s' to the cache '%s'", hex, s->base);
 	proc_fault("store.complete");
 	rc = name_object(s, fd, tmp, id, e);
 	if (rc < 0)
@@ -228,10 +258,16 @@ static int publish(struct store *s, const struct oid *id, int fd, const char *tm
 	return sync_object_dir(s, id, e) ? -1 : rc;
 }
 
+/* A file without a name was made with its final mode (store_anon). */
+static int protect(int fd, const char *tmp)
+{
+	return *tmp || (STORE_OBJECT_MODE & fs_umask()) ? fchmod(fd, STORE_OBJECT_MODE) : 0;
+}
+
 int store_publish(struct store *s, const struct oid *id, int fd, const char *tmp, struct err *e)
 {
-	if (fchmod(fd, STORE_OBJECT_MODE))
-		return err_sys(e, "cannot protect the object '%s'", tmp);
+	if (protect(fd, tmp))
+		return err_sys(e, "cannot protect a file in the cache '%s'", s->base);
 	return publish(s, id, fd, tmp, e) < 0 ? -1 : 0;
 }
 
@@ -259,13 +295,6 @@ int store_anon(struct store *s, int *out_fd, char tmp[32], struct err *e)
 	return named_temp(s, out_fd, tmp, e);
 }
 
-int store_name_anon(struct store *s, const struct oid *id, int fd, const char *tmp, struct err *e)
-{
-	if (*tmp || (STORE_OBJECT_MODE & fs_umask()))
-		return store_publish(s, id, fd, tmp, e);
-	return publish(s, id, fd, tmp, e) < 0 ? -1 : 0;
-}
-
 int store_put_new(struct store *s, const void *p, size_t n, const struct oid *id, bool *was_there, struct err *e)
 {
 	char tmp[32];
@@ -278,7 +307,7 @@ int store_put_new(struct store *s, const void *p, size_t n, const struct oid *id
 		err_sys(e, "cannot write to the cache '%s'", s->base);
 		goto undo;
 	}
-	if ((*tmp || (STORE_OBJECT_MODE & fs_umask())) && fchmod(fd, STORE_OBJECT_MODE)) {
+	if (protect(fd, tmp)) {
 		err_sys(e, "cannot protect a file in the cache '%s'", s->base);
 		goto undo;
 	}
@@ -308,14 +337,20 @@ bool store_can_clone(struct store *s, int dirfd, const char *path)
 	autoclose int from = -1, to = -1;
 	char tmp1[32] = "", tmp2[32] = "";
 	struct stat a, b;
+	int known;
 	bool ok;
 
 	if (fstatat(dirfd, path, &a, 0) || store_writing(s, &ignored) || fstat(atomic_load(&s->basefd), &b) ||
 	    a.st_dev != b.st_dev)
 		return false;
-	if (store_anon(s, &from, tmp1, &ignored) || store_anon(s, &to, tmp2, &ignored))
-		return false;
-	ok = !ioctl(to, FICLONE, from);
+	known = atomic_load(&s->can_clone);
+	if (known >= 0)
+		return known;
+	ok = !store_anon(s, &from, tmp1, &ignored) && !store_anon(s, &to, tmp2, &ignored);
+	if (ok) {
+		ok = !ioctl(to, FICLONE, from);
+		atomic_store(&s->can_clone, ok);
+	}
 	store_drop(s, tmp1);
 	store_drop(s, tmp2);
 	return ok;
@@ -348,8 +383,11 @@ int store_flush(struct store *s, struct err *e)
 {
 	int fd = atomic_load(&s->basefd);
 
-	if (!atomic_load(&s->wrote) || s->conf.fsync == STORE_FSYNC_DEFERRED || fd < 0)
+	if (!atomic_load(&s->wrote) || s->conf.fsync != STORE_FSYNC_BATCH || fd < 0)
 		return 0;
+	/* What is written from now on has to be marked again; and the kernel tells of a failure only once: a second
+	 * flush would say that all is well. */
+	atomic_store(&s->wrote, false);
 	if (syncfs(fd))
 		return err_sys(e, "cannot flush the cache '%s'", s->base);
 	return unsynced_flushed(s->unsynced, e);

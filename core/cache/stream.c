@@ -83,8 +83,10 @@ static int stream_open(struct streams *x, struct stream *s, struct walk_file *f,
 	s->full = s->first = 0;
 	s->clone = s->at_end = false;
 	md5_init(&s->md5);
-	if (ingest_restat(r, f, s->fd, e) || fstat(s->fd, &st))
+	if (ingest_restat(r, f, s->fd, e))
 		return -1;
+	if (fstat(s->fd, &st))
+		return err_sys(e, "cannot read '%s%s%s'", SHOWN(r->root, f->path));
 	s->holes = (uint64_t)st.st_blocks * 512 < f->size;
 	if (r->import && !ingest_may_link(r, f) && open_copy(r, s, e))
 		return -1;
@@ -105,7 +107,7 @@ static int write_stretch(struct run *r, struct stream *s, const unsigned char *p
 		return 0;
 	}
 	err_sys(e, "cannot write to the cache '%s'", store_dir(r->in->store));
-	return err_in(e, "cannot store '%s/%s'", r->root, s->f->path);
+	return err_in(e, "cannot store '%s%s%s'", SHOWN(r->root, s->f->path));
 }
 
 /* Fills a buffer as far as the file goes, and copies it. */
@@ -120,7 +122,7 @@ static int read_stretch(struct run *r, struct stream *s, unsigned which, struct 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_sys(e, "cannot read '%s/%s'", r->root, s->f->path);
+			return err_sys(e, "cannot read '%s%s%s'", SHOWN(r->root, s->f->path));
 		if (!n)
 			break;
 		have += (size_t)n;
@@ -139,7 +141,7 @@ static int store_stream(struct run *r, struct stream *s, struct err *e)
 	int rc;
 
 	if (s->to >= 0) {
-		rc = store_name_anon(r->in->store, &s->f->id, s->to, s->tmp, e);
+		rc = store_publish(r->in->store, &s->f->id, s->to, s->tmp, e);
 		if (!rc) {
 			close(s->to);
 			s->to = -1;
@@ -161,7 +163,7 @@ static int stream_end(struct streams *x, struct stream *s, struct err *e)
 	f->id.is_dir = 0;
 	if (r->in->legacy && (lseek(s->to >= 0 ? s->to : s->fd, 0, SEEK_SET) < 0 ||
 			      legacy_md5(s->to >= 0 ? s->to : s->fd, f->id.md5, e)))
-		return e->code ? -1 : err_sys(e, "cannot read '%s/%s' again", r->root, f->path);
+		return e->code ? -1 : err_sys(e, "cannot read '%s%s%s' again", SHOWN(r->root, f->path));
 	rc = s->at == f->size ? ingest_settled(r, f, s->fd, e) : 0;
 	if (rc != 1)
 		return rc ? -1 : ingest_changed(r, f->path, e);
@@ -285,7 +287,7 @@ static int do_open(struct streams *x, struct err *e)
 	rc = stream_open(x, s, f, e);
 	pthread_mutex_lock(&x->mu);
 	s->reading = s->hashing = false;
-	return rc ? err_in(e, "cannot add '%s/%s'", r->root, f->path) : 0;
+	return rc ? err_in(e, "cannot add '%s%s%s'", SHOWN(r->root, f->path)) : 0;
 }
 
 /* One thing that can be done now: 1 done, 0 nothing can, -1 error. */

@@ -109,6 +109,9 @@ struct unsynced *unsynced_open(const char *file)
 		strvec_split(&lines, str_cstr(&text), '\n');
 		for (size_t i = 0; i < lines.n; i++)
 			read_line(u, lines.v[i]);
+	} else if (ignored.code != ERR_NOTFOUND) {      /* whatever it said of the past: all of it is looked at again */
+		add_span(u, 0, now_ns());
+		u->unsaved = true;
 	}
 	return u;
 }
@@ -150,10 +153,9 @@ static int save(struct unsynced *u, struct err *e)
 		oid_hex(hex, id);
 		str_addf(&s, "ok %s\n", hex);
 	}
-	u->unsaved = u->good_changed = false;
-	if (fs_mkdirs(dir, 0777, e))
-		return -1;
-	return fs_replace(u->file, str_cstr(&s), s.len, 0, e);
+	u->unsaved = fs_mkdirs(dir, 0777, e) || fs_replace(u->file, str_cstr(&s), s.len, 0, e);
+	u->good_changed = false;
+	return u->unsaved ? -1 : 0;     /* what is not on the disk is tried again by the next who writes */
 }
 
 void unsynced_close(struct unsynced *u)

@@ -6,6 +6,7 @@
 #include "core/cache/ingest_own.h"
 
 #include "core/base/err.h"
+#include "core/base/fs.h"
 #include "core/base/own.h"
 #include "core/base/pool.h"
 #include "core/base/proc.h"
@@ -171,7 +172,7 @@ static int stat_entry(struct hand *h, int dirfd, struct entry *x, struct err *e)
 			x->type = DT_UNKNOWN;
 			return 0;
 		}
-		return err_sys(e, "cannot read '%s/%s'", h->w->root, x->path);
+		return err_sys(e, "cannot read '%s%s%s'", SHOWN(h->w->root, x->path));
 	}
 	if (S_ISDIR(st.st_mode) && x->type == DT_LNK) {
 		h->skipped_dirs++;
@@ -179,7 +180,7 @@ static int stat_entry(struct hand *h, int dirfd, struct entry *x, struct err *e)
 		return 0;
 	}
 	if (!S_ISREG(st.st_mode))
-		return err_set(e, ERR_UNSAFE, "cannot track '%s/%s': it is %s", h->w->root, x->path,
+		return err_set(e, ERR_UNSAFE, "cannot track '%s%s%s': it is %s", SHOWN(h->w->root, x->path),
 			       S_ISLNK(st.st_mode) ? "a link that was a file" : kind_of(st.st_mode));
 	walk_file_stat(&x->f, &st);
 	x->f.path = x->path;
@@ -202,12 +203,6 @@ static void push(struct walker *w, struct task t)
 {
 	GROW(w->t, w->nt, w->tcap);
 	w->t[w->nt++] = t;
-}
-
-static void dir_close(DIR **d)
-{
-	if (*d)
-		closedir(*d);
 }
 
 static int add_entry(struct hand *h, struct node *n, const struct dirent *de, int fd, struct err *e)
@@ -233,7 +228,7 @@ static int add_entry(struct hand *h, struct node *n, const struct dirent *de, in
 
 static int read_names(struct hand *h, struct node *n, struct err *e)
 {
-	autocall(dir_close) DIR *d = NULL;
+	autodir DIR *d = NULL;
 	struct dirent *de;
 	int fd = openat(h->w->rootfd, *n->path ? n->path : ".",
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC | (*n->path ? O_NOFOLLOW : 0));
@@ -245,11 +240,11 @@ static int read_names(struct hand *h, struct node *n, struct err *e)
 	if (fd >= 0 && !(d = fdopendir(fd)))
 		close(fd);
 	if (!d || n->fd < 0)
-		return err_sys(e, "cannot list '%s/%s'", h->w->root, n->path);
+		return err_sys(e, "cannot list '%s%s%s'", SHOWN(h->w->root, n->path));
 	while ((errno = 0, de = readdir(d)))
 		if (add_entry(h, n, de, n->fd, e))
 			return -1;
-	return errno ? err_sys(e, "cannot list '%s/%s'", h->w->root, n->path) : 0;
+	return errno ? err_sys(e, "cannot list '%s%s%s'", SHOWN(h->w->root, n->path)) : 0;
 }
 
 /* Drops what the caller's rule leaves out; the rule is asked by one thread at a time. */

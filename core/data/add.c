@@ -14,6 +14,8 @@
 #include "core/data/metabatch.h"
 #include "core/data/project.h"
 #include "core/data/track_own.h"
+#include "core/data/transfer.h"
+#include "core/repo/configschema.h"
 #include "core/repo/repo.h"
 #include "core/repo/repolock.h"
 #include "core/stage/index.h"
@@ -85,8 +87,6 @@ int place_resolve(struct project *p, const char *out, bool always_local, struct 
 	autofree char *abs = path_abs(out), *norm = path_norm(out), *name = NULL;
 	const char *base = path_base(norm);
 
-	if (!strcmp(base, ".") || !strcmp(base, ".."))
-		base = path_base(out);
 	if (path_is_url(out) || !path_is_inside(abs, p->repo->root)) {
 		w->wdir = xstrdup(p->repo->cwd);
 		w->out = xstrdup(always_local ? base : out);
@@ -174,10 +174,16 @@ int place_create(struct project *p, const struct out_place *w, struct stage **ou
 	s = stage_new(STAGE_SINGLE, rel, NULL);
 	i = stage_add_out(s, w->out);
 	stage_localise(s, p->repo->root);
-	if (!i->path) {
+	if (!i->path || !*i->path) {
 		autofree char *shown = abs ? path_norm(abs) : xstrdup(w->out);
+		autofree char *scheme = path_is_url(w->out) ? configschema_scheme(w->out) : NULL;
 
 		stage_free(s);
+		if (scheme && !configschema_remote(scheme)) {
+			err_set(e, ERR_CONFIG, "config file error: Unsupported URL type %s://", scheme);
+			e->exit_status = 1;
+			return -1;
+		}
 		return err_set(e, ERR_FAIL, "Cached output(s) outside of DVC project: %s. See <https://dvc.org/doc/"
 			       "user-guide/data-management/importing-external-data> for more info.", shown);
 	}
@@ -298,8 +304,10 @@ static int check_together(struct project *p, const struct index *x, const struct
 
 /* A part of a tracked directory. */
 
+/* Who has not pulled the directory may still add to it: its manifest then comes from the remote. */
 static int open_manifest(struct project *p, const struct item *out, struct tree **t, struct err *e)
 {
+	autoerr struct err why = ERR_INIT;
 	struct store *s;
 	struct oid id;
 
@@ -309,9 +317,14 @@ static int open_manifest(struct project *p, const struct item *out, struct tree 
 	}
 	if (project_store_of(p, out, &s, e))
 		return -1;
-	if (!hashinfo_oid(&out->hash, &id) || tree_load(t, s, &id, e))
-		return err_set(e, ERR_NOTFOUND, "could not read '%s'", out->hash.value);
-	return 0;
+	if (hashinfo_oid(&out->hash, &id)) {
+		if (!tree_load(t, s, &id, &why))
+			return 0;
+		err_release(&why);
+		if (transfer_manifest(p, out->remote, &id, item_is_legacy(out)) && !tree_load(t, s, &id, &why))
+			return 0;
+	}
+	return err_set(e, ERR_NOTFOUND, "could not read '%s'", out->hash.value);
 }
 
 /* Takes out what lies at, below, or in place of a directory above 'inside'. True: something did. */
@@ -369,16 +382,14 @@ static int drop_part(struct project *p, struct adding *a, const char *inside, bo
 	return save_manifest(p, a->out, commit, e);
 }
 
+/* Takes 't', the manifest as it was. */
 static int merge_part(struct project *p, struct adding *a, const char *inside, const struct content *c, bool commit,
-		      struct err *e)
+		      struct tree *t, struct err *e)
 {
-	autotree struct tree *t = NULL;
 	int64_t size = a->out->meta.size;
 	bool appended;
 	struct oid was = { { 0 }, 0 }, now;
 
-	if (open_manifest(p, a->out, &t, e))
-		return -1;
 	appended = !clear_inside(t, inside);
 	for (size_t i = 0; i < c->w.n; i++) {
 		const struct walk_file *f = &c->w.f[i];
@@ -390,53 +401,13 @@ static int merge_part(struct project *p, struct adding *a, const char *inside, c
 	tree_id(t, &now);
 	if (appended && size > 0)
 		size += c->meta.size;
-	else if (!hashinfo_oid(&a->out->hash, &was) || !oid_eq(&was, &now))
-		size = -1;
-	set_manifest(a->out, take(t), size);
+	else if (item_is_legacy(a->out) || !hashinfo_oid(&a->out->hash, &was) || !oid_eq(&was, &now))
+		size = -1;      /* DVC compares the names of the hashes too: of a 2.x entry they differ */
+	set_manifest(a->out, t, size);
 	/* DVC stores the part's own manifest as well. */
 	if (commit && c->tree && content_store_tree(p, item_is_legacy(a->out), c->tree, e))
 		return -1;
 	return save_manifest(p, a->out, commit, e);
-}
-
-/* Cloud versions of members that did not change (format notes 4.6). */
-static void keep_versions(struct item *out, const struct node *old_files, const struct hashinfo *old_hash,
-			  const struct meta *old_meta)
-{
-	struct map by_path = MAP_INIT;
-	struct node *seq;
-
-	if (!hashinfo_is_dir(&out->hash)) {
-		if (hashinfo_eq(&out->hash, old_hash))
-			meta_copy(&out->meta, old_meta);
-		return;
-	}
-	if (!old_files || !out->tree)
-		return;
-	for (size_t i = 0; i < old_files->n; i++)
-		if (node_get_str(old_files->v[i], "relpath"))
-			map_put(&by_path, node_get_str(old_files->v[i], "relpath"), old_files->v[i]);
-	seq = node_seq();
-	for (size_t i = 0; i < out->tree->n; i++) {
-		const struct tree_entry *t = &out->tree->e[i];
-		const struct node *old = map_get(&by_path, t->path);
-		char hex[OID_HEX_MAX];
-		struct node *entry;
-
-		oid_hex(hex, &t->id);
-		if (old && node_is_str(node_get(old, "md5"), hex)) {
-			node_push(seq, node_copy(old));
-			continue;
-		}
-		entry = node_map();
-		node_set(entry, "relpath", node_str(t->path));
-		node_set(entry, "md5", node_str(hex));
-		if (t->size >= 0)
-			node_set(entry, "size", node_int(t->size));
-		node_push(seq, entry);
-	}
-	map_release(&by_path, NULL);
-	out->files = seq;
 }
 
 /* One output */
@@ -462,7 +433,7 @@ static int missing_part(struct project *p, struct adding *a, const char *inside,
 {
 	autofree char *out = item_abs(a->out, p->repo->root);
 
-	if (access(out, F_OK)) {
+	if (!fs_exists(out)) {
 		autofree char *shown = item_show(a->out, p->repo->cwd_rel);
 
 		return err_in(e, "output '%s' does not exist", shown);
@@ -474,28 +445,40 @@ static int missing_part(struct project *p, struct adding *a, const char *inside,
 	return drop_part(p, a, inside, commit, e);
 }
 
-static int hash_and_store(struct project *p, struct adding *a, const struct add_opts *o, bool *unlinked, struct err *e)
+/* *linked: the path is what its object is, as cache.type says. */
+static int hash_and_store(struct project *p, struct adding *a, const struct add_opts *o, bool *linked, bool *unlinked,
+			  struct err *e)
 {
 	autocall(content_release) struct content c = CONTENT_INIT;
 	autofree char *whole = item_abs(a->out, p->repo->root), *rel = path_rel(a->abs, p->repo->root);
 	const char *inside = inside_of(p, a);
 	bool commit = !o->no_commit && a->out->cache;
 	autoerr struct err why = ERR_INIT;
+	autotree struct tree *t = NULL;
 	int legacy = track_keep_legacy(p, a->out, whole, &why);
 
-	if (legacy >= 0 && !content_read(p, a->abs, rel, legacy, commit, &c, &why)) {
-		if (inside ? merge_part(p, a, inside, &c, commit, e) : add_whole(p, a, &c, legacy, commit, e))
+	if (legacy >= 0 && inside && fs_exists(a->abs) && open_manifest(p, a->out, &t, e))
+		return -1;
+	if (legacy >= 0 && !content_import(p, a->abs, rel, legacy, commit, !o->no_relink, &c, &why)) {
+		if (inside ? merge_part(p, a, inside, &c, commit, take(t), e) : add_whole(p, a, &c, legacy, commit, e))
 			return -1;
 		if (!commit || o->no_relink)
 			return 0;
-		return content_link(p, a->abs, legacy, &c, unlinked, e);
+		c.meta.isexec &= !inside;       /* of a directory's members nothing of the kind is recorded */
+		if (content_link(p, a->abs, legacy, &c, unlinked, e))
+			return -1;
+		*linked = !*unlinked;
+		return 0;
 	}
 	err_move(e, &why);
 	return e->code == ERR_NOTFOUND && legacy >= 0 ? missing_part(p, a, inside, commit, e) : -1;
 }
 
-/* Pointers and ignore lines of many targets are written together, after all content is stored (K1). */
-struct writing { struct metabatch pointers; struct strvec ignored; bool together; };
+/*
+ * Pointers and ignore lines of many targets are written together, after all content is stored (K1). What is linked is
+ * noted last: a file that was noted and has no pointer is one that checkout takes away.
+ */
+struct writing { struct metabatch pointers; struct strvec ignored, linked; bool together; };
 
 static int write_down(struct project *p, struct adding *a, struct writing *w, struct err *e)
 {
@@ -520,10 +503,13 @@ static int write_together(struct project *p, struct writing *w, bool failed, str
 	autoerr struct err why = ERR_INIT;
 	int rc = metabatch_commit(&w->pointers, &why);
 
+	for (size_t i = 0; !rc && i < w->linked.n; i++)
+		links_save(p, w->linked.v[i]);
 	if (!rc && !failed)
 		rc = ignorelines_add(p, &w->ignored, &why);
 	metabatch_release(&w->pointers);
 	strvec_release(&w->ignored);
+	strvec_release(&w->linked);
 	if (rc && !failed)
 		err_move(e, &why);
 	return rc || failed ? -1 : 0;
@@ -534,7 +520,7 @@ static int add_one(struct project *p, struct adding *a, const struct add_opts *o
 	autonode struct node *old_files = NULL;
 	struct hashinfo old_hash = { NULL, NULL };
 	struct meta old_meta = META_INIT;
-	bool unlinked = false, versions = a->out->files || a->out->meta.version_id;
+	bool linked = false, unlinked = false, versions = a->out->files || a->out->meta.version_id;
 	int rc;
 
 	if (a->out->hash.value && !hashinfo_is_dir(&a->out->hash) && inside_of(p, a)) {
@@ -542,24 +528,24 @@ static int add_one(struct project *p, struct adding *a, const struct add_opts *o
 
 		return err_set(e, ERR_FAIL, "Cannot modify '%s' which is being tracked as a file", shown);
 	}
-	if (fs_exists(a->abs) && track_check_git(p, a->out, e))
+	if (!access(a->abs, F_OK) && track_check_git(p, a->out, e))
 		return -1;
 	if (versions) {
 		old_files = a->out->files ? node_copy(a->out->files) : NULL;
 		hashinfo_set(&old_hash, a->out->hash.name, a->out->hash.value);
 		meta_copy(&old_meta, &a->out->meta);
 	}
-	rc = hash_and_store(p, a, o, &unlinked, e);
+	rc = hash_and_store(p, a, o, &linked, &unlinked, e);
 	if (!rc && versions)
-		keep_versions(a->out, old_files, &old_hash, &old_meta);
+		track_keep_versions(a->out, old_files, &old_hash, &old_meta);
 	hashinfo_set(&old_hash, NULL, NULL);
 	meta_release(&old_meta);
 	if (rc)
 		return -1;
-	if (!o->no_commit && a->out->cache)
-		links_save(p, a->out->path);
 	if (write_down(p, a, w, e))
 		return -1;
+	if (linked)             /* the part, not the whole: a later checkout makes it anew */
+		strvec_take(&w->linked, path_rel(a->abs, p->repo->root));
 	if (unlinked)
 		strvec_take(&p->unlinked, repo_show(p->repo, a->stage->file));
 	return 0;
@@ -589,7 +575,7 @@ static int lock_outs(struct project *p, const struct addings *a, struct pathlock
 
 static int add_all(struct project *p, struct addings *a, const struct add_opts *o, struct err *e)
 {
-	struct writing w = { METABATCH_INIT, STRVEC_INIT, a->n > 1 };
+	struct writing w = { METABATCH_INIT, STRVEC_INIT, STRVEC_INIT, a->n > 1 };
 	struct pathlock *lock = NULL;
 	int rc = 0;
 
@@ -656,9 +642,5 @@ int track_add(struct project *p, const struct strvec *targets, const struct add_
 		return -1;
 	rc = add_all(p, &a, o, e);
 	track_warn_unlinked(p);
-	if (rc)
-		track_rollback(p);
-	strvec_reset(&p->ignored);
-	project_index_drop(p);
-	return rc;
+	return track_finish(p, rc);
 }

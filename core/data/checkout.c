@@ -11,11 +11,14 @@
 #include "core/data/beneath.h"
 #include "core/data/dindex.h"
 #include "core/data/links.h"
+#include "core/data/partial.h"
 #include "core/data/project.h"
 #include "core/data/wtree.h"
 #include "core/repo/repo.h"
 #include "core/stage/index.h"
 #include "core/stage/stage.h"
+
+#define PLACE_AT_ONCE (1u << 16)
 
 /* What has to happen, as lists of entries of the two indexes. */
 struct entries { const struct dentry **v; size_t n, cap; };
@@ -27,10 +30,12 @@ struct plan {
 	struct dchanges changes;
 	struct entries files_delete, dirs_delete, files_create, dirs_create, files_exec;
 	struct entries files_kept;      /* of directories without a manifest */
-	struct strvec hidden;           /* keys of files to create where an ignored file or a dead link lies */
+	struct hidden { char *key; struct seen seen; } *hidden; /* files to create where an ignored file or a dead link lies */
+	size_t nhidden, caphidden;
 	const struct item **failed;     /* outputs that could not be made whole */
 	size_t nfailed, capfailed;
 	size_t nunreadable;             /* the first of them: their manifest is not to be had */
+	struct strvec placed;           /* outputs that are now as they should be */
 	struct beneath below;
 };
 
@@ -75,17 +80,9 @@ static bool dirs_implied(const struct wtree *w)
 {
 	for (size_t i = 0; i < w->dirs.n; i++) {
 		autofree char *prefix = xasprintf("%s/", w->dirs.v[i]);
-		size_t lo = 0, hi = w->walk.n;
+		size_t at = SORTED_FROM(w->walk.f, 0, w->walk.n, path, prefix);
 
-		while (lo < hi) {
-			size_t mid = lo + (hi - lo) / 2;
-
-			if (strcmp(w->walk.f[mid].path, prefix) < 0)
-				lo = mid + 1;
-			else
-				hi = mid;
-		}
-		if (lo == w->walk.n || !str_starts(w->walk.f[lo].path, prefix))
+		if (at == w->walk.n || !str_starts(w->walk.f[at].path, prefix))
 			return false;
 	}
 	return true;
@@ -218,6 +215,19 @@ static void make_plan(struct plan *pl)
 	dchanges_release(&all);
 }
 
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(((const struct hidden *)a)->key, ((const struct hidden *)b)->key);
+}
+
+static void add_hidden(struct plan *pl, const char *key, const struct stat *st)
+{
+	GROW(pl->hidden, pl->nhidden, pl->caphidden);
+	pl->hidden[pl->nhidden++] = (struct hidden){ xstrdup(key), {
+		st->st_ino, (uint64_t)st->st_size, st->st_mtim.tv_sec * 1000000000ll + st->st_mtim.tv_nsec,
+		S_ISLNK(st->st_mode) } };
+}
+
 /* What the reading did not show can lie where a file is to be made: a dead link, or a file that .dvcignore hides. Only
  * under what was there before is it looked for: a directory of our own making hides nothing. */
 static int find_hidden(struct plan *pl, struct str *unsaved, struct err *e)
@@ -250,9 +260,10 @@ static int find_hidden(struct plan *pl, struct str *unsaved, struct err *e)
 				pl->changes.v[k].type = DCHANGE_MODIFY;
 		if (!has)
 			str_addf(unsaved, "\n%s", abs);
-		strvec_push(&pl->hidden, d->key);
+		add_hidden(pl, d->key, &st);
 	}
-	strvec_sort(&pl->hidden);
+	if (pl->nhidden)
+		qsort(pl->hidden, pl->nhidden, sizeof(*pl->hidden), by_key);
 	return 0;
 }
 
@@ -283,6 +294,9 @@ static int check_unsaved(struct plan *pl, struct err *e)
 	}
 	if (!list.len)
 		return 0;
+	if (pl->o->one_by_one)
+		return err_set(e, ERR_FAIL, "unable to remove '%.*s' without a confirmation. Use `-f` to force.",
+			       (int)strcspn(list.buf + 1, "\n"), list.buf + 1);
 	return err_set(e, ERR_FAIL, "Can't remove the following unsaved files without confirmation. "
 		       "Use `--force` to force.%s", list.buf);
 }
@@ -331,51 +345,85 @@ static int make_dirs(struct plan *pl, struct err *e)
 	return 0;
 }
 
-static int by_key(const void *a, const void *b)
+/* The directories of files, of those too that cannot be had: as DVC, so that commands find them. What stands in the way is
+ * told when the file is placed. */
+static void make_parents(struct plan *pl)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool may_replace(const struct plan *pl, const char *key)
-{
-	const struct dentry *was = dindex_find(pl->old, key);
-
-	if (was)
-		return !was->is_dir;
-	return pl->hidden.n && bsearch(&key, pl->hidden.v, pl->hidden.n, sizeof(*pl->hidden.v), by_key);
-}
-
-static int place_files(struct plan *pl, bool legacy, struct err *e)
-{
-	struct place *v = xcalloc(pl->files_create.n + 1, sizeof(*v));
-	const struct dentry **of = xcalloc(pl->files_create.n + 1, sizeof(*of));
-	struct progress pg = { 0 };
-	struct ingest in;
-	size_t n = 0, missing = 0;
-	int rc = -1;
+	autofree char *last = xstrdup("");
 
 	for (size_t i = 0; i < pl->files_create.n; i++) {
-		const struct dentry *d = pl->files_create.v[i];
+		const char *key = pl->files_create.v[i]->key;
+		autofree char *dir = path_dir(key);
+		autoerr struct err none = ERR_INIT;
+
+		if (!*dir || !strcmp(dir, last))
+			continue;
+		beneath_mkdir(&pl->below, dir, &none);
+		free(last);
+		last = take(dir);
+	}
+}
+
+/* What stands where the file is to be: may it go, and how did it look when that was decided? */
+static bool may_replace(const struct plan *pl, const char *key, struct place_was *was)
+{
+	const struct dentry *old = dindex_find(pl->old, key);
+	struct hidden want = { (char *)key, { 0 } }, *h = NULL;
+	struct seen s;
+
+	if (!old && pl->nhidden)
+		h = bsearch(&want, pl->hidden, pl->nhidden, sizeof(*pl->hidden), by_key);
+	if (old ? old->is_dir : !h)
+		return false;
+	s = old ? seen_of(old) : h->seen;
+	*was = (struct place_was){ true, s.is_link, s.ino, s.size, s.mtime_ns };
+	return true;
+}
+
+/* The next files to create that have a hash of this kind; *at moves on behind them. */
+static size_t next_slice(struct plan *pl, bool legacy, size_t *at, struct place *v, const struct dentry **of)
+{
+	size_t n = 0;
+
+	for (; *at < pl->files_create.n && n < PLACE_AT_ONCE; ++*at) {
+		const struct dentry *d = pl->files_create.v[*at];
 
 		if (!d->has_id || d->legacy != legacy)
 			continue;
 		of[n] = d;
-		v[n++] = (struct place){ .rel = d->key, .id = d->id, .replace = may_replace(pl, d->key),
-					 .isexec = d->is_exec };
+		v[n] = (struct place){ .rel = d->key, .id = d->id, .isexec = d->is_exec };
+		v[n].replace = may_replace(pl, d->key, &v[n].was);
+		n++;
 	}
-	if (!n) {
-		rc = 0;
+	return n;
+}
+
+/* In slices: what is known of a file while it is made is not kept for all of them. */
+static int place_files(struct plan *pl, bool legacy, struct err *e)
+{
+	size_t room = pl->files_create.n < PLACE_AT_ONCE ? pl->files_create.n : PLACE_AT_ONCE, at = 0, n, missing, total = 0;
+	struct place *v = xcalloc(room + 1, sizeof(*v));
+	const struct dentry **of = xcalloc(room + 1, sizeof(*of));
+	struct progress pg = { 0 };
+	struct ingest in;
+	int rc = 0;
+
+	for (size_t i = 0; i < pl->files_create.n; i++)
+		total += pl->files_create.v[i]->has_id && pl->files_create.v[i]->legacy == legacy;
+	if (!total)
 		goto undo;
-	}
-	if (project_ingest(pl->p, legacy, &in, e))
+	rc = project_ingest(pl->p, legacy, &in, e);
+	if (rc)
 		goto undo;
-	progress_begin(&pg, "checking out", n, 0);
+	progress_begin(&pg, "checking out", total, 0);
 	in.progress = &pg;
-	rc = ingest_place(&in, pl->p->repo->root, v, n, &missing, e);
+	while (!rc && (n = next_slice(pl, legacy, &at, v, of))) {
+		rc = ingest_place(&in, pl->p->repo->root, v, n, &missing, e);
+		for (size_t i = 0; !rc && missing && i < n; i++)
+			if (!v[i].done)
+				fail_out(pl, of[i]->out);
+	}
 	progress_end(&pg);
-	for (size_t i = 0; !rc && missing && i < n; i++)
-		if (!v[i].done)
-			fail_out(pl, of[i]->out);
 undo:
 	free(v);
 	free(of);
@@ -386,13 +434,15 @@ static int apply(struct plan *pl, struct err *e)
 {
 	if (delete_files(pl, e) || make_dirs(pl, e))
 		return -1;
+	make_parents(pl);
 	for (size_t i = 0; i < pl->files_create.n; i++) {
 		const struct dentry *d = pl->files_create.v[i];
 
 		if (!d->has_id) {
 			autofree char *abs = repo_abs(pl->p->repo, d->key);
 
-			notice(NOTICE_WARN, "No file hash info found for '%s'. It won't be created.", abs);
+			if (!d->out || !d->out->stage || !stage_is_import(d->out->stage))
+				notice(NOTICE_WARN, "No file hash info found for '%s'. It won't be created.", abs);
 			fail_out(pl, d->out);
 		}
 	}
@@ -461,23 +511,13 @@ static struct told *told_for(struct told *t, size_t n, const char *key)
 	autofree char *up = xstrdup(key);
 
 	for (;;) {
-		size_t lo = 0, hi = n;
-		char *slash;
+		const struct item out = { .path = up };
+		const struct told want = { .out = &out };
+		struct told *hit = bsearch(&want, t, n, sizeof(*t), by_out);
+		char *slash = strrchr(up, '/');
 
-		while (lo < hi) {
-			size_t mid = lo + (hi - lo) / 2;
-			int c = strcmp(t[mid].out->path, up);
-
-			if (!c)
-				return &t[mid];
-			if (c < 0)
-				lo = mid + 1;
-			else
-				hi = mid;
-		}
-		slash = strrchr(up, '/');
-		if (!slash)
-			return NULL;
+		if (hit || !slash)
+			return hit;
 		*slash = '\0';
 	}
 }
@@ -487,7 +527,7 @@ static void tell_out(struct plan *pl, const struct told *t, struct checkout_resu
 	struct strvec *list = t->type == DCHANGE_ADD ? &r->added : t->type == DCHANGE_DELETE ? &r->deleted : &r->modified;
 	autofree char *abs = repo_abs(pl->p->repo, t->out->path);
 
-	links_save(pl->p, t->out->path);
+	strvec_push(&pl->placed, t->out->path);
 	r->files_added += t->count[0];
 	r->files_modified += t->count[1];
 	r->files_deleted += t->count[2];
@@ -536,7 +576,9 @@ static void plan_release(struct plan *pl)
 	dchanges_release(&pl->changes);
 	free(pl->files_delete.v);
 	free(pl->files_kept.v);
-	strvec_release(&pl->hidden);
+	for (size_t i = 0; i < pl->nhidden; i++)
+		free(pl->hidden[i].key);
+	free(pl->hidden);
 	free(pl->dirs_delete.v);
 	free(pl->files_create.v);
 	free(pl->dirs_create.v);
@@ -549,6 +591,7 @@ static int checkout_selection(struct project *p, const struct dselection *sel, c
 			      struct checkout_result *r, struct err *e)
 {
 	struct plan pl = { .p = p, .o = o, .sel = sel, .below = { -1, -1, NULL } };
+	autostrvec struct strvec placed = STRVEC_INIT;
 	int rc = -1;
 
 	pl.old = dindex_new(p);
@@ -563,7 +606,11 @@ static int checkout_selection(struct project *p, const struct dselection *sel, c
 	strvec_sort(&r->failed);
 	rc = 0;
 undo:
+	placed = pl.placed;
 	plan_release(&pl);
+	/* They are read once more, when the plan's memory is free again. */
+	for (size_t i = 0; i < placed.n; i++)
+		links_save(p, placed.v[i]);
 	return rc;
 }
 
@@ -595,7 +642,10 @@ static int resolve(struct project *p, const struct strvec *names, const struct c
 	unsigned flags = (o->recursive ? TARGET_RECURSIVE : 0) | (o->with_deps ? TARGET_WITH_DEPS : 0) |
 		(o->glob ? TARGET_GLOB : 0);
 
-	if (project_index(p, x, e))
+	/* what is named does not depend on what the other files say */
+	if (names && names->n && !o->recursive && !o->with_deps ? project_index_some(p, x, e) : project_index(p, x, e))
+		return -1;
+	if ((!names || !names->n) && project_remotes_known(p, *x, NULL, REMOTES_ALL, e))
 		return -1;
 	for (size_t i = 0; names && i < names->n; i++) {
 		autostrvec struct strvec one = STRVEC_INIT;
@@ -613,7 +663,7 @@ static int resolve(struct project *p, const struct strvec *names, const struct c
 		}
 		free(got.v);    /* the rows moved */
 	}
-	return 0;
+	return names && names->n ? project_remotes_known(p, *x, NULL, REMOTES_ALL, e) : 0;
 }
 
 int checkout_targets(struct project *p, const struct strvec *names, const struct checkout_opts *o,
@@ -628,6 +678,9 @@ int checkout_targets(struct project *p, const struct strvec *names, const struct
 	if (resolve(p, names, o, &x, &t, e) || (all && remove_unused(p, x, r, e)))
 		goto undo;
 	dselect_targets(&sel, x, all ? NULL : &t);
+	for (size_t i = 0; i < sel.n; i++)
+		if (partial_is(sel.v[i].out))
+			partial_recall(p, sel.v[i].out);
 	rc = checkout_selection(p, &sel, o, r, e);
 undo:
 	dselection_release(&sel);

@@ -3,7 +3,8 @@
  *
  *  C1  What is not in the cache is never removed or overwritten without force; what would be lost is named.
  *  C2  Names from manifests are created beneath the root only, through no symlink.
- *  C3  A file is replaced by rename: the old bytes or the new ones, never a part.
+ *  C3  A file is replaced by exchanging names: the old bytes or the new ones, never a part. The old file is looked at
+ *      afterwards: when it is not the one that was judged any more, it gets its name back (ERR_CHANGED).
  */
 #ifndef DATA_CHECKOUT_H
 #define DATA_CHECKOUT_H
@@ -15,7 +16,10 @@ struct target;
 struct item;
 struct err;
 
-struct checkout_opts { bool force, relink, allow_missing, recursive, with_deps, glob; };
+struct checkout_opts {
+	bool force, relink, allow_missing, recursive, with_deps, glob;
+	bool one_by_one;                /* for add: the words that DVC asks about a single file with */
+};
 /* Root-relative paths; directories end in '/'. */
 struct checkout_result {
 	struct strvec added, modified, deleted, failed;

@@ -6,7 +6,10 @@
 #include "core/base/own.h"
 #include "core/base/proc.h"
 #include "core/base/str.h"
+#include "core/base/temps.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 static int git(const char *dir, const char *const *argv, const char *url, const char *act, struct err *e)
@@ -15,50 +18,45 @@ static int git(const char *dir, const char *const *argv, const char *url, const 
 	autofree char *why = NULL;
 	int status = 0;
 
-	if (proc_run(argv, dir, NULL, 0, &out, &errs, &status, e))
+	if (proc_check(e) || proc_run(argv, dir, NULL, 0, &out, &errs, &status, e))
 		return -1;
 	if (!status)
 		return 0;
+	if (proc_check(e))
+		return -1;
 	why = str_trim_dup(str_cstr(&errs));
 	return err_set(e, ERR_FAIL, "SCM error: Failed to %s '%s': %s", act, url, why);
 }
 
+/* NULL: nowhere. */
 static char *cache_dir(void)
 {
 	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
 
 	if (xdg && *xdg == '/')
 		return path_join(xdg, "git-data/clones");
-	return path_join(home && *home ? home : "/var/tmp", ".cache/git-data/clones");
+	return home && *home == '/' ? path_join(home, ".cache/git-data/clones") : NULL;
 }
 
+static int clone(const char *dir, const char *url, struct err *e)
+{
+	const char *argv[] = { "git", "clone", "-q", "--no-checkout", "--", url, dir, NULL };
+
+	return git(NULL, argv, url, "clone repo", e);
+}
+
+/* K3: takes the place of what is there only when it is complete. */
 static int fresh(const char *dir, const char *url, struct err *e)
 {
-	char name[32];
-	autofree char *up = path_dir(dir), *tmp = NULL;
-	const char *argv[] = { "git", "clone", "-q", "--no-checkout", "--", url, NULL, NULL };
+	autofree char *up = path_dir(dir), *tmp = temps_path(up);
+	autoerr struct err none = ERR_INIT;
 
-	fs_temp_name(name);
-	tmp = path_join(up, name);
-	argv[6] = tmp;
-	if (fs_mkdirs(up, 0700, e))
-		return -1;
-	if (git(NULL, argv, url, "clone repo", e))
-		goto undo;
-	/* Somebody else may have been quicker: then theirs is as good. */
-	if (rename(tmp, dir) && !fs_is_dir(dir)) {
+	if (!clone(tmp, url, e) && !fs_rm_tree(dir, e)) {
+		if (!rename(tmp, dir))
+			return 0;
 		err_sys(e, "cannot keep the clone of '%s'", url);
-		goto undo;
 	}
-	if (fs_is_dir(tmp))
-		fs_rm_tree(tmp, e);
-	return 0;
-undo:
-	if (fs_exists(tmp)) {
-		autoerr struct err none = ERR_INIT;
-
-		fs_rm_tree(tmp, &none);
-	}
+	fs_rm_tree(tmp, &none);
 	return -1;
 }
 
@@ -70,26 +68,77 @@ static int refresh(const char *dir, const char *url, struct err *e)
 	return git(dir, fetch, url, "fetch from", e) || git(dir, head, url, "fetch from", e) ? -1 : 0;
 }
 
+static bool resolves(const char *dir, const char *rev)
+{
+	autofree char *commit = xasprintf("%s^{commit}", rev);
+	const char *argv[] = { "git", "rev-parse", "-q", "--verify", commit, NULL };
+	autoerr struct err none = ERR_INIT;
+
+	return !git(dir, argv, "", "read", &none);
+}
+
+/* ERR_NOTFOUND when there is no such revision. */
 static int check_out(const char *dir, const char *url, const char *rev, struct err *e)
 {
 	autofree char *branch = rev ? xasprintf("origin/%s", rev) : xstrdup("origin/HEAD");
 	const char *a[] = { "git", "checkout", "-q", "--force", "--detach", branch, "--", NULL };
 	const char *b[] = { "git", "checkout", "-q", "--force", "--detach", rev, "--", NULL };
-	autoerr struct err first = ERR_INIT;
+	autoerr struct err first = ERR_INIT, second = ERR_INIT;
 
-	if (!git(dir, a, url, "check out", &first))
+	if (!git(dir, a, url, "check out", &first) || (rev && !git(dir, b, url, "check out", &second)))
 		return 0;
-	if (rev && *rev != '-' && !git(dir, b, url, "check out", &first))
-		return 0;
-	if (rev)
+	if (rev && !resolves(dir, branch) && !resolves(dir, rev))
 		return err_set(e, ERR_NOTFOUND, "unknown Git revision '%s'", rev);
 	err_move(e, &first);
 	return -1;
 }
 
-int clone_get(const char *url, const char *rev, char **out, struct err *e)
+static int tidy(const char *dir, const char *url, struct err *e)
 {
-	autofree char *base = cache_dir(), *key = xasprintf("%s\n%s", url, rev ? rev : ""), *dir = NULL;
+	const char *argv[] = { "git", "clean", "-ffdxq", NULL };
+
+	return git(dir, argv, url, "clean the clone of", e);
+}
+
+/* The copy of an earlier command, brought up to date. */
+static int reuse(const char *dir, const char *url, const char *rev, struct err *e)
+{
+	return refresh(dir, url, e) || check_out(dir, url, rev, e) || tidy(dir, url, e) ? -1 : 0;
+}
+
+static int kept(const char *dir, const char *url, const char *rev, struct err *e)
+{
+	autoerr struct err first = ERR_INIT;
+
+	if (fs_is_dir(dir)) {
+		if (!reuse(dir, url, rev, &first))
+			return 0;
+		if (first.code == ERR_NOTFOUND || first.code == ERR_INTR) {
+			err_move(e, &first);
+			return -1;
+		}
+	}
+	return fresh(dir, url, e) || check_out(dir, url, rev, e) ? -1 : 0;
+}
+
+/* K1. The lock, or -1. */
+static int lock_kept(const char *base, const char *name)
+{
+	autofree char *path = base ? xasprintf("%s/%s.lock", base, name) : NULL;
+	autoerr struct err none = ERR_INIT;
+	autoclose int fd = -1;
+
+	if (!base || fs_mkdirs(base, 0700, &none))
+		return -1;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
+		return -1;
+	return take_fd(fd);
+}
+
+int clone_get(struct clone *c, const char *url, const char *rev, struct err *e)
+{
+	autofree char *base = cache_dir(), *key = xasprintf("%s\n%s", url, rev ? rev : "");
 	unsigned char md5[16];
 	char hex[33];
 
@@ -97,11 +146,22 @@ int clone_get(const char *url, const char *rev, char **out, struct err *e)
 		return err_set(e, ERR_UNSAFE, "refusing to clone '%s'", url);
 	md5_once(key, strlen(key), md5);
 	hex_encode(hex, md5, 16);
-	dir = path_join(base, hex);
-	if (fs_is_dir(dir) ? refresh(dir, url, e) : fresh(dir, url, e))
-		return -1;
-	if (check_out(dir, url, rev, e))
-		return -1;
-	*out = take(dir);
-	return 0;
+	c->lock = lock_kept(base, hex);
+	c->temporary = c->lock < 0;
+	c->root = c->temporary ? temps_tree(e) : path_join(base, hex);
+	if (!c->temporary)
+		return kept(c->root, url, rev, e);
+	return !c->root || clone(c->root, url, e) || check_out(c->root, url, rev, e) ? -1 : 0;
+}
+
+void clone_release(struct clone *c)
+{
+	autoerr struct err none = ERR_INIT;
+
+	if (c->temporary && c->root)
+		fs_rm_tree(c->root, &none);
+	if (c->lock >= 0)
+		close(c->lock);
+	free(c->root);
+	*c = (struct clone)CLONE_INIT;
 }

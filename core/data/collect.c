@@ -91,14 +91,16 @@ static int consider(const struct oid *id, uint64_t size, int64_t mtime UNUSED, v
 	return proc_check(e);
 }
 
-/* O3: later than our start by either stamp; the file system's clock may lag, never lead. */
+/* O3: later than our start by either stamp, and not our own doing; the file system's clock may lag, never lead. */
 static bool is_new(struct sweep *s, const struct oid *id)
 {
 	autofree char *path = store_path(s->store, id);
 	const struct timespec *t = &s->run->start;
+	char hex[OID_HEX_MAX];
 	struct stat st;
 
-	if (lstat(path, &st))
+	oid_hex(hex, id);
+	if (map_has(&s->run->used.fetched, hex) || lstat(path, &st))
 		return false;
 	return st.st_ctim.tv_sec > t->tv_sec ||
 		(st.st_ctim.tv_sec == t->tv_sec && st.st_ctim.tv_nsec >= t->tv_nsec);
@@ -216,6 +218,15 @@ static int consider_key(const char *key, uint64_t size, const char *etag UNUSED,
 
 struct removal { size_t left; struct err *e; bool failed; };
 
+static void removal_free(struct rop *op)
+{
+	for (size_t i = 0; i < op->nkeys; i++)
+		free((char *)op->keys[i]);
+	free((void *)op->keys);
+	err_release(&op->err);
+	free(op);
+}
+
 static void removed(struct rop *op, enum rclass c)
 {
 	struct removal *v = op->user;
@@ -224,28 +235,47 @@ static void removed(struct rop *op, enum rclass c)
 	if (c != RC_OK && c != RC_ABSENT && c != RC_EXISTS && !v->failed) {
 		v->failed = true;
 		err_move(v->e, &op->err);
-		err_in(v->e, "cannot remove '%s'", op->key);
+		if (op->nfailed > 1)
+			err_in(v->e, "cannot remove '%s' and %zu others", op->key, op->nfailed - 1);
+		else
+			err_in(v->e, "cannot remove '%s'", op->key);
 	}
-	err_release(&op->err);
-	free((char *)op->key);
-	free(op);
+	removal_free(op);
+}
+
+/* One request for n objects; n is 1 where the remote takes no more. */
+static struct rop *removal_of(struct removal *all, const struct gc_object *v, size_t n)
+{
+	struct rop *op = xcalloc(1, sizeof(*op));
+	char **keys = xcalloc(n, sizeof(*keys));
+
+	for (size_t i = 0; i < n; i++) {
+		char key[OID_KEY_MAX];
+
+		oid_key(key, &v[i].id, v[i].legacy);
+		keys[i] = xstrdup(key);
+	}
+	op->kind = n > 1 ? ROP_DELETE_MANY : ROP_DELETE;
+	op->key = keys[0];
+	op->keys = (const char *const *)keys;
+	op->nkeys = n;
+	op->fd = -1;
+	op->done = removed;
+	op->user = all;
+	return op;
 }
 
 static int remove_keys(struct remote *r, struct gc_object *v, size_t n, struct err *e)
 {
+	size_t most = r->caps & REMOTE_DELETE_MANY ? REMOTE_MANY : 1;
 	struct removal all = { .e = e };
 
-	for (size_t i = 0; i < n && !all.failed; i++) {
-		struct rop *op = xcalloc(1, sizeof(*op));
-		char key[OID_KEY_MAX];
+	for (size_t i = 0, step; i < n && !all.failed; i += step) {
+		struct rop *op;
 		int rc;
 
-		oid_key(key, &v[i].id, v[i].legacy);
-		op->kind = ROP_DELETE;
-		op->key = xstrdup(key);
-		op->fd = -1;
-		op->done = removed;
-		op->user = &all;
+		step = n - i < most ? n - i : most;
+		op = removal_of(&all, v + i, step);
 		all.left++;
 		while ((rc = remote_submit(r, op, e)) > 0)
 			if (proc_check(e) || remote_run(r, 1000, e)) {
@@ -255,8 +285,7 @@ static int remove_keys(struct remote *r, struct gc_object *v, size_t n, struct e
 		if (rc < 0) {
 			all.left--;
 			all.failed = true;
-			free((char *)op->key);
-			free(op);
+			removal_free(op);
 		}
 	}
 	while (all.left) {
@@ -310,7 +339,7 @@ static int refuse_versioned(const struct run *run, const char *name, struct err 
 
 	if (!config_bool(c, section, "version_aware", false) && !config_bool(c, section, "worktree", false))
 		return 0;
-	err_set(e, ERR_CONFIG, "'gc -c' is unsupported for cloud versioned remotes");
+	err_set(e, ERR_CONFIG, "config file error: 'gc -c' is unsupported for cloud versioned remotes");
 	return -1;
 }
 
@@ -409,7 +438,7 @@ static int use_project(struct run *run, const char *path, struct err *e)
 	int rc;
 
 	if (repo_open(&r, path, e))
-		return err_in(e, "cannot open the project '%s'", path);
+		return -1;
 	run->other = xreallocarray(run->other, n + 1, sizeof(*run->other));
 	run->locks = xreallocarray(run->locks, n + 1, sizeof(*run->locks));
 	run->other[n] = project_new(r);

@@ -4,6 +4,7 @@
 #include "core/base/err.h"
 #include "core/base/fs.h"
 #include "core/base/node.h"
+#include "core/base/notice.h"
 #include "core/base/own.h"
 #include "core/data/add_own.h"
 #include "core/data/compare.h"
@@ -14,6 +15,8 @@
 #include "core/stage/index.h"
 #include "core/stage/lock.h"
 #include "core/stage/pointer.h"
+
+#include <sys/stat.h>
 
 /* What changed, as the question names it. */
 struct changes { struct node *deps, *outs; bool stage; };
@@ -84,18 +87,55 @@ static int ask(const struct commit_opts *o, const char *stage, const struct stag
 	return err_set(e, ERR_FAIL, "unable to commit changed stage: '%s'. Use `-f|--force` to force.", stage);
 }
 
+/* What is only stored keeps what is recorded of it, the x bit too: the link from the cache follows the record. */
+static int store_only(struct project *p, struct item *out, const char *inside, unsigned flags, struct err *e)
+{
+	struct meta was = META_INIT;
+	autofree char *abs = item_abs(out, p->repo->root);
+	struct stat st;
+	int rc;
+
+	meta_copy(&was, &out->meta);
+	rc = track_save_part(p, out, inside, flags, e);
+	meta_copy(&out->meta, &was);
+	meta_release(&was);
+	if (rc || !abs || !out->cache || (flags & TRACK_NO_RELINK) || lstat(abs, &st) || !S_ISREG(st.st_mode)
+	    || st.st_nlink > 1 || out->meta.isexec || !(st.st_mode & 0111))
+		return rc;
+	return chmod(abs, st.st_mode & 07666) ? err_sys(e, "cannot change the mode of '%s'", abs) : 0;
+}
+
+/* A part that is not there: DVC is surprised, and says so. */
+static int fail_part(struct project *p, const struct item *out, const char *part, struct err *e)
+{
+	autofree char *whole = item_abs(out, p->repo->root), *abs = whole ? path_join(whole, part) : NULL;
+
+	if (e->code != ERR_NOTFOUND || !abs || fs_exists(abs))
+		return -1;
+	notice(NOTICE_WARN, "No file hash info found for '%s'. It won't be created.", abs);
+	err_release(e);
+	err_set(e, ERR_NOTFOUND, "unexpected error - [Errno 2] No such file or directory: '%s'", abs);
+	e->exit_status = 255;
+	return -1;
+}
+
 /* A part of a directory brings its whole directory up to date, but only the part is stored, as with DVC. */
 static int record(struct project *p, struct stage *s, const struct item *only, const char *inside, bool save,
 		  const struct commit_opts *o, struct err *e)
 {
-	unsigned flags = o->no_relink ? TRACK_NO_RELINK : 0;
+	/* What is only stored is not judged anew: git may track it since it was added. */
+	unsigned flags = (o->no_relink ? TRACK_NO_RELINK : 0) | (save ? 0 : TRACK_NO_GIT);
 
 	if (save && o->save_deps && o->save_deps(p, s, e))
 		return -1;
-	for (size_t i = 0; i < s->nouts; i++)
-		if ((save || !only || s->outs[i] == only)
-		    && track_save_part(p, s->outs[i], s->outs[i] == only ? inside : NULL, flags, e))
-			return -1;
+	for (size_t i = 0; i < s->nouts; i++) {
+		const char *part = s->outs[i] == only ? inside : NULL;
+
+		if (!save && only && s->outs[i] != only)
+			continue;
+		if (save ? track_save_part(p, s->outs[i], part, flags, e) : store_only(p, s->outs[i], part, flags, e))
+			return part ? fail_part(p, s->outs[i], part, e) : -1;
+	}
 	if (!save)
 		return 0;
 	if (s->kind == STAGE_SINGLE)
@@ -120,9 +160,21 @@ static int commit_target(struct project *p, const struct target *t, const struct
 	return record(p, s, t->out, t->inside, save, o, e);
 }
 
-static int write_stage(struct project *p, const struct stage *s, struct lockfile **l, struct err *e)
+/* The stages of one file are recorded together, once all of them are committed. */
+static int write_stages(struct project *p, const struct target *t, size_t n, struct lockfile **l, struct err *e)
 {
-	return s->kind == STAGE_SINGLE ? pointer_save(p->repo, s, e) : lock_save_next(l, p->repo, s, e);
+	for (size_t i = 0; i < n; i++) {
+		const struct stage *s = t[i].stage;
+
+		if (s->kind == STAGE_SINGLE ? pointer_save(p->repo, s, e) : lock_save_next(l, p->repo, s, e))
+			return -1;
+	}
+	return 0;
+}
+
+static bool same_file(const struct stage *a, const struct stage *b)
+{
+	return a == b || (a->kind != STAGE_SINGLE && b->kind != STAGE_SINGLE && !strcmp(a->file, b->file));
 }
 
 /* Path locks, as DVC takes them for the time of the write. */
@@ -145,6 +197,7 @@ int track_commit(struct project *p, const char *target, const struct commit_opts
 	autostrvec struct strvec names = STRVEC_INIT;
 	struct lockfile *lf = NULL;
 	struct index *x;
+	size_t first = 0;
 	int rc = 0;
 
 	if (target)
@@ -157,8 +210,10 @@ int track_commit(struct project *p, const char *target, const struct commit_opts
 		rc = track_lock(p, t.v[i].stage, true, "git-data commit", &lock, e);
 		if (!rc)
 			rc = commit_target(p, &t.v[i], o, e);
-		if (!rc)
-			rc = write_stage(p, t.v[i].stage, &lf, e);
+		if (!rc && (i + 1 == t.n || !same_file(t.v[i].stage, t.v[i + 1].stage))) {
+			rc = write_stages(p, t.v + first, i + 1 - first, &lf, e);
+			first = i + 1;
+		}
 		pathlock_release(lock);
 	}
 	if (!rc && lf)

@@ -10,9 +10,12 @@
 #include "core/cache/tree.h"
 #include "core/data/compare_own.h"
 #include "core/data/dindex.h"
+#include "core/data/partial.h"
 #include "core/data/project.h"
+#include "core/data/source.h"
 #include "core/data/wtree.h"
 #include "core/repo/repo.h"
+#include "core/stage/datasets.h"
 #include "core/stage/pointer.h"
 
 #include <stdatomic.h>
@@ -117,13 +120,16 @@ static int compare_path(struct project *p, struct item *i, struct stage_status *
 	struct reason *r;
 	struct oid was;
 	bool legacy, is_dir;
-	bool recorded = declared_id(i, &was, &legacy, &is_dir);
+	bool recorded = declared_id(i, &was, &legacy, &is_dir) && !(i->is_out && partial_is(i));
 
 	if (wtree_read(p, rel, hashinfo_is_legacy(&i->hash), WTREE_ID | (i->is_out ? 0 : WTREE_DEPENDENCY), &w, e))
 		return -1;
-	if (w.present && w.has_ignore_file) {
-		err_set(e, ERR_FAIL, ".dvcignore file should not be in collected dir path: '%s'", w.abs);
-		return err_in(e, "unexpected error");
+	if (w.present && w.ignore_file) {
+		autofree char *file = path_join(w.abs, w.ignore_file), *dir = path_dir(file);
+
+		err_set(e, ERR_FAIL, ".dvcignore file should not be in collected dir path: '%s'", dir);
+		e->exit_status = 255;
+		return -1;
 	}
 	if (w.present && recorded && oid_eq(&was, &w.id))
 		return 0;
@@ -135,15 +141,51 @@ static int compare_path(struct project *p, struct item *i, struct stage_status *
 	return 0;
 }
 
-static int compare_dataset(struct project *p, struct item *i, struct stage_status *out, struct err *e UNUSED)
+static int compare_dataset(struct project *p, struct item *i, struct stage_status *out, struct err *e)
 {
+	autonode struct node *is = NULL;
+	autonode struct node *was = datasets_recorded(i->dataset);
+	const struct node *all;
 	const char *state = NULL;
+	bool stale;
 
-	if (!i->dataset || i->dataset->kind != NODE_MAP || !i->dataset->n)
+	if (project_datasets(p, &all, e) || datasets_lock(all, i->def, &is, &stale, e))
+		return -1;
+	if (!is)
+		state = "not in sync";
+	else if (!was)
 		state = "new";
+	else if (!node_equal(is, was))
+		state = "modified";
 	if (state)
 		reason_add(out, REASON_DEP, i, state)->what = reason_what(p, i);
 	return 0;
+}
+
+static int compare_url(struct project *p, struct item *i, struct stage_status *out, struct err *e)
+{
+	autocall(meta_release) struct meta m = META_INIT;
+	struct hashinfo now = { NULL, NULL };
+	struct source *src;
+	struct reason *r;
+	bool newer;
+	int rc;
+
+	if (source_open_item(p, i, 0, &src, e))
+		return -1;
+	rc = source_look(src, e);
+	if (!rc && src->present)
+		rc = source_hash(p, src, &now, &m, e);
+	newer = !rc && source_is_newer(src, i);
+	if (!rc && (newer || !now.value || !hashinfo_eq(&now, &i->hash))) {
+		r = reason_add(out, REASON_DEP, i, !src->present ? "deleted" : newer ? "update available" : "modified");
+		r->what = reason_what(p, i);
+		hashinfo_set(&r->was, i->hash.name, i->hash.value);
+		hashinfo_set(&r->now, now.name, now.value);
+	}
+	source_close(src);
+	hashinfo_set(&now, NULL, NULL);
+	return rc;
 }
 
 int compare_item(struct project *p, struct item *i, bool workspace_only, struct stage_status *out, struct err *e)
@@ -158,9 +200,10 @@ int compare_item(struct project *p, struct item *i, bool workspace_only, struct 
 		return compare_source(p, i, out, e);
 	if (i->kind == DEP_DATASET)
 		return compare_dataset(p, i, out, e);
-	/* A database has no state to ask; a URL is asked by update, with the remote's own means. */
-	if (i->kind == DEP_DB || i->kind == DEP_URL)
+	if (i->kind == DEP_DB)          /* it has no state to ask */
 		return 0;
+	if (i->kind == DEP_URL)
+		return i->is_out ? 0 : compare_url(p, i, out, e);
 	if (i->is_out && i->cache && !workspace_only && (i->hash.value || i->files) &&
 	    declared_id(i, &id, &legacy, &is_dir)) {
 		if (compare_cached(p, i, &cached, e))
@@ -215,16 +258,10 @@ static int compare_outs(struct project *p, struct stage *s, const char *inside, 
 	return 0;
 }
 
-static bool is_versioned_import(const struct stage *s)
-{
-	return stage_is_import(s) && s->deps[0]->kind != DEP_DB && s->deps[0]->kind != DEP_REPO &&
-		(s->deps[0]->meta.version_id || s->deps[0]->files);
-}
-
 int compare_stage_with(struct project *p, struct stage *s, const struct compare_opts *o,
 		       struct stage_status *out, struct err *e)
 {
-	bool updates = o->updates && (stage_is_repo_import(s) || is_versioned_import(s));
+	bool updates = o->updates && (stage_is_repo_import(s) || stage_is_versioned_import(s));
 
 	if (!o->outs_only && (!s->frozen || updates || o->frozen_deps))
 		if (compare_deps(p, s, out, e))

@@ -42,6 +42,8 @@ int  compare_stage_with(struct project *p, struct stage *s, const struct compare
 			struct stage_status *out, struct err *e);
 /* One dependency or output; appends nothing when it is unchanged. workspace_only: "not in cache" is not asked. */
 int  compare_item(struct project *p, struct item *i, bool workspace_only, struct stage_status *out, struct err *e);
+/* The document that parameters are of, in the words DVC has for one that cannot be read. */
+int  compare_load_params(struct project *p, const struct item *i, const char *abs, struct node **out, struct err *e);
 /* cmd differs from the one in dvc.lock (or the stage was never recorded). */
 bool compare_command_changed(const struct stage *s);
 /* Every object of the output is in the cache and trusted (a directory: its manifest and all members). */

@@ -59,10 +59,24 @@ static int one_key(struct project *p, struct item *dep, const struct node *now, 
 	return 0;
 }
 
+int compare_load_params(struct project *p, const struct item *i, const char *abs, struct node **out, struct err *e)
+{
+	autofree char *shown = item_show(i, p->repo->cwd_rel);
+	autoerr struct err why = ERR_INIT;
+
+	if (fs_is_dir(abs))
+		return err_set(e, ERR_FAIL, "'%s' is a directory, expected a parameters file", shown);
+	if (!params_load(out, abs, &why))
+		return 0;
+	err_set(e, ERR_PARSE, "Unable to read parameters from '%s': unable to read: '%s', %s", shown, shown, why.msg);
+	e->plain = xasprintf("Unable to read parameters from '%s'", shown);
+	return -1;
+}
+
 int compare_params(struct project *p, struct item *dep, struct stage_status *out, struct err *e)
 {
 	autostrvec struct strvec keys = STRVEC_INIT;
-	autofree char *abs = repo_abs(p->repo, dep->path ? dep->path : dep->def), *what = reason_what(p, dep);
+	autofree char *abs = item_abs(dep, p->repo->root), *what = reason_what(p, dep);
 	autonode struct node *now = NULL;
 	struct stat st;
 
@@ -74,10 +88,10 @@ int compare_params(struct project *p, struct item *dep, struct stage_status *out
 		reason_add(out, REASON_DEP, dep, "new")->what = take(what);
 		return 0;
 	}
-	if (S_ISDIR(st.st_mode))
-		return err_set(e, ERR_FAIL, "'%s' is a directory, expected a parameters file", what);
-	if (params_load(&now, abs, e))
-		return err_in(e, "Unable to read parameters from '%s'", what);
+	if (compare_load_params(p, dep, abs, &now, e))
+		return -1;
+	if (!dep->params.n && params_whole(now, e))
+		return -1;
 	keys_of(dep, now, &keys);
 	for (size_t i = 0; i < keys.n; i++)
 		if (one_key(p, dep, now, keys.v[i], out, e))

@@ -4,6 +4,7 @@
 #include "core/base/fs.h"
 #include "core/base/own.h"
 #include "core/base/proc.h"
+#include "core/base/temps.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,14 +19,17 @@
 int copy_bytes(int in, int out)
 {
 	char buf[1 << 16];
+	bool any = false;
 	ssize_t n;
 
 	if (!ioctl(out, FICLONE, in))
 		return 0;
-	while ((n = copy_file_range(in, NULL, out, NULL, 1u << 30, 0)) > 0)
+	while ((n = copy_file_range(in, NULL, out, NULL, 1u << 30, 0)) > 0) {
+		any = true;
 		if (proc_cancelled())
 			return errno = EINTR, -1;
-	if (!n)
+	}
+	if (!n && any)          /* some file systems answer 0 for what they cannot do */
 		return 0;
 	if (lseek(in, 0, SEEK_SET) < 0 || lseek(out, 0, SEEK_SET) < 0 || ftruncate(out, 0))
 		return -1;
@@ -52,27 +56,20 @@ static int copy_file(const char *from, const char *to, struct err *e)
 	return 0;
 }
 
-static void own_closedir(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static int copy_dir(const char *from, const char *to, int depth, struct err *e)
 {
-	__attribute__((cleanup(own_closedir))) DIR *d = opendir(from);
+	autodir DIR *d = opendir(from);
 	struct dirent *de;
+	int more;
 
 	if (!d)
 		return err_sys(e, "cannot read '%s'", from);
 	if (depth > DEPTH_MAX)
 		return err_set(e, ERR_UNSAFE, "'%s' is nested deeper than %d directories", from, DEPTH_MAX);
-	while ((de = readdir(d))) {
+	while ((more = fs_next_entry(d, &de, from, e)) > 0) {
 		autofree char *src = NULL, *dst = NULL;
 		struct stat st;
 
-		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
-			continue;
 		src = path_join(from, de->d_name);
 		dst = path_join(to, de->d_name);
 		if (proc_check(e))
@@ -86,7 +83,26 @@ static int copy_dir(const char *from, const char *to, int depth, struct err *e)
 			return -1;
 		}
 	}
-	return 0;
+	return more;
+}
+
+int copy_in_place(int dir, const char *name, mode_t mode, const char *shown, struct err *e)
+{
+	autoclose int in = openat(dir, name, O_RDONLY | O_CLOEXEC), out = -1;
+	char tmp[32];
+
+	if (in < 0)
+		return err_sys(e, "cannot open '%s'", shown);
+	temps_note_fd(dir);
+	fs_temp_scratch(tmp);
+	out = openat(dir, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (out < 0)
+		return err_sys(e, "cannot copy '%s'", shown);
+	if (!copy_bytes(in, out) && (!mode || !fchmod(out, mode)) && !fs_settle(out) && !renameat(dir, tmp, dir, name))
+		return 0;
+	err_sys(e, "cannot copy '%s'", shown);
+	unlinkat(dir, tmp, 0);
+	return -1;
 }
 
 int copy_tree(const char *from, const char *to, struct err *e)

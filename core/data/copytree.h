@@ -11,5 +11,7 @@ struct err;
  * exist. A clone where the file system can, else a copy. */
 int  copy_tree(const char *from, const char *to, struct err *e);
 int  copy_bytes(int in, int out);       /* -1 and errno */
+/* A copy takes the name of a file, or of a link, by rename: whoever opens it sees the whole file. mode 0: the usual one. */
+int  copy_in_place(int dir, const char *name, mode_t mode, const char *shown, struct err *e);
 
 #endif

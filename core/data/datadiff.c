@@ -85,10 +85,11 @@ static int side_open(struct project *p, struct side *s, const char *rev, const s
 {
 	s->d = dindex_new(p);
 	if (!rev) {
-		if (project_index(p, &s->x, e))
+		if (project_index(p, &s->x, e) || project_remotes_known(p, s->x, NULL, REMOTES_ALL, e))
 			return -1;
 	} else {
-		if (srctree_rev(&s->tree, p->repo, rev, e) || index_load(&s->own, p->repo, s->tree, 0, e))
+		if (srctree_rev(&s->tree, p->repo, rev, e) || index_load(&s->own, p->repo, s->tree, 0, e)
+		    || project_remotes_known(p, s->own, s->tree, REMOTES_ALL, e))
 			return -1;
 		s->x = s->own;
 	}
@@ -110,24 +111,6 @@ static int side_fill(struct side *s, bool present, struct err *e)
 
 /* ---- comparing ---- */
 
-static bool has_key(const struct strvec *sorted, const char *key)
-{
-	size_t lo = 0, hi = sorted->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int c = strcmp(sorted->v[mid], key);
-
-		if (!c)
-			return true;
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return false;
-}
-
 /* The key or a directory above it is in the list. */
 static bool covers(const struct strvec *sorted, const char *key)
 {
@@ -136,7 +119,7 @@ static bool covers(const struct strvec *sorted, const char *key)
 	for (;;) {
 		char *slash;
 
-		if (has_key(sorted, up))
+		if (strvec_has_sorted(sorted, up))
 			return true;
 		slash = strrchr(up, '/');
 		if (!slash)
@@ -180,7 +163,7 @@ static int is_missing(struct project *p, const struct dentry *d, struct err *e)
 	if (project_cache(p, d->legacy, &s, e))
 		return -1;
 	has = store_has_quick(s, &d->id, NULL);
-	return has < 0 ? has : !has;
+	return has < 0 ? err_sys(e, "cannot look at the cache file of '%s'", d->key) : !has;
 }
 
 static int tell_change(struct project *p, const struct dchange *c, bool with_missing, struct data_diff *out,
@@ -282,8 +265,6 @@ static int refuse_missing(const struct side *a, const struct side *b, struct err
 			err_set(e, ERR_NOTFOUND, "unexpected error - [Errno 2] No such file or directory: '%s'",
 				a->missing.v[i]);
 			e->exit_status = 255;
-			err_hint(e, "\nHaving any troubles? Hit us up at https://dvc.org/support, we are always happy "
-				 "to help!");
 			return -1;
 		}
 	return 0;
@@ -309,8 +290,12 @@ int data_diff(struct project *p, const char *a, const char *b, const struct strv
 		b = NULL;
 	if ((a && resolve(p, a, from.sha, e)) || (b && resolve(p, b, to.sha, e)))
 		return -1;
-	if (!strcmp(from.sha, to.sha))
-		return 0;
+	if (!strcmp(from.sha, to.sha)) {
+		/* Nothing to compare; under one name a target that is missing is told all the same. */
+		rc = targets && targets->n && a && b && !strcmp(a, b) &&
+			(side_open(p, &from, a, targets, e) || refuse_missing(&from, &from, e)) ? -1 : 0;
+		goto undo;
+	}
 	if (side_open(p, &from, a, targets, e) || side_open(p, &to, b, targets, e))
 		goto undo;
 	if (targets && targets->n && refuse_missing(&from, &to, e))
@@ -506,7 +491,7 @@ static void both_unchanged(struct data_status *out, bool have_head)
 {
 	strvec_sort(&out->committed.unchanged);
 	for (size_t i = 0; i < out->uncommitted.unchanged.n; i++)
-		if (!have_head || has_key(&out->committed.unchanged, out->uncommitted.unchanged.v[i]))
+		if (!have_head || strvec_has_sorted(&out->committed.unchanged, out->uncommitted.unchanged.v[i]))
 			strvec_push(&out->unchanged, out->uncommitted.unchanged.v[i]);
 	strvec_sort(&out->unchanged);
 }
@@ -527,7 +512,7 @@ static int untracked(struct status *s, struct gitrepo *g, struct err *e)
 		for (size_t k = 0; !in && k < s->o->targets.n; k++) {
 			autofree char *t = path_abs(s->o->targets.v[k]);
 
-			in = path_is_inside(abs, t);
+			in = path_is_inside(abs, t) && strcmp(t, r->scm_root);
 		}
 		if (in && path_is_inside(abs, r->root))
 			strvec_take(&s->out->untracked, path_rel(abs, r->cwd));
@@ -551,7 +536,8 @@ static int ask_git(struct status *s, struct index *x, struct err *e)
 	}
 	s->out->has_git = true;
 	s->out->is_empty = !gitrepo_has_commits(g);
-	if (!s->out->is_empty && (srctree_rev(&t, r, "HEAD", e) || index_load(&head, r, t, 0, e)))
+	if (!s->out->is_empty && (srctree_rev(&t, r, "HEAD", e) || index_load(&head, r, t, 0, e) ||
+				  project_remotes_known(s->p, head, t, REMOTES_ALL, e)))
 		goto undo;
 	if (committed(s, x, head, e))
 		goto undo;
@@ -573,9 +559,10 @@ int data_status(struct project *p, const struct data_status_opts *o, struct data
 	for (size_t i = 0; i < o->targets.n; i++) {
 		autofree char *abs = path_abs(o->targets.v[i]), *rel = path_rel(abs, p->repo->cwd);
 
-		strvec_take(&s.keys, take(rel));
+		/* As for DVC the user's own directory is no tracked path: nothing lies in it. */
+		strvec_take(&s.keys, strcmp(rel, ".") ? take(rel) : xstrdup("./"));
 	}
-	if (project_index(p, &x, e) || uncommitted(&s, x, e))
+	if (project_index(p, &x, e) || project_remotes_known(p, x, NULL, REMOTES_ALL, e) || uncommitted(&s, x, e))
 		goto undo;
 	if (o->not_in_remote && data_not_in_remote(p, x, &s.keys, o, &out->not_in_remote, e))
 		goto undo;

@@ -133,8 +133,10 @@ int data_not_in_remote(struct project *p, const struct index *x, const struct st
 	dselect_targets(&all, x, NULL);
 	for (size_t i = 0; i < all.n; i++) {
 		struct item *out_item = all.v[i].out;
+		const struct stage *st = out_item->stage;
 
-		if (!out_item->push || stage_is_import(out_item->stage))
+		/* What has another place to come from than the remote. */
+		if (!out_item->push || stage_is_repo_import(st) || stage_is_versioned_import(st) || stage_is_partial_import(st))
 			continue;
 		dselect_push(&sel, out_item);
 		if (out_item->remote)

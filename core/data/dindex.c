@@ -8,6 +8,8 @@
 #include "core/base/own.h"
 #include "core/cache/store.h"
 #include "core/cache/tree.h"
+#include "core/data/import_own.h"
+#include "core/data/partial.h"
 #include "core/data/project.h"
 #include "core/data/remote.h"
 #include "core/data/wtree.h"
@@ -39,13 +41,10 @@ void dindex_free(struct dindex *x)
 		next = a->next;
 		free(a);
 	}
-	for (size_t i = 0; i < x->ntrees; i++)
-		tree_free(x->trees[i]);
 	for (size_t i = 0; i < x->nseen; i++) {
 		wtree_release(x->seen[i]);
 		free(x->seen[i]);
 	}
-	free(x->trees);
 	free(x->seen);
 	free(x->v);
 	free(x);
@@ -204,10 +203,17 @@ int declared_tree(struct project *p, const struct item *out, struct tree **t, st
 	return -1;
 }
 
-static void keep_tree(struct dindex *x, struct tree *t)
+/* Of a part that the manifest does not have the directories above it are known all the same. */
+static void add_known_parents(struct dindex *x, const struct item *out, const struct tree *t, const char *part)
 {
-	GROW(x->trees, x->ntrees, x->captrees);
-	x->trees[x->ntrees++] = t;
+	autofree char *up = xstrdup(part);
+	size_t from, to;
+
+	for (char *slash; (slash = strrchr(up, '/'));) {
+		*slash = 0;
+		if (tree_range(t, up, &from, &to) && !tree_find(t, up))
+			add_entry(x, arena_join(x, out->path, up), out)->is_dir = true;
+	}
 }
 
 static int add_members(struct dindex *x, const struct item *out, const struct tree *t, const char *prefix, bool legacy,
@@ -216,8 +222,10 @@ static int add_members(struct dindex *x, const struct item *out, const struct tr
 	struct map once = MAP_INIT;
 	size_t from, to, base = strlen(out->path);
 
-	if (!tree_range(t, prefix, &from, &to))
+	if (!tree_range(t, prefix, &from, &to)) {
+		add_known_parents(x, out, t, prefix);
 		return 0;
+	}
 	for (size_t i = from; i < to; i++)
 		if (strlen(t->e[i].path) >= PATH_MAX)
 			return err_set(e, ERR_UNSAFE, "the manifest of '%s' holds a name of %zu bytes", out->path,
@@ -240,12 +248,14 @@ int dindex_add_declared(struct dindex *x, const struct dselect *s, unsigned flag
 	const struct item *out = s->out;
 	autoerr struct err why = ERR_INIT;
 	struct map once = MAP_INIT;
-	struct tree *t = NULL;
+	autotree struct tree *t = NULL;
 	struct dentry *d;
 	const char *key = arena_join(x, out->path, "");
 	bool is_dir, legacy;
 	struct oid id = { 0 };
-	bool has = declared_id(out, &id, &legacy, &is_dir);
+	bool has = declared_id(out, &id, &legacy, &is_dir), hashless = false;
+	size_t first;
+	int rc;
 
 	add_parents(x, key, 0, NULL, &once);
 	map_release(&once, NULL);
@@ -258,21 +268,26 @@ int dindex_add_declared(struct dindex *x, const struct dselect *s, unsigned flag
 	d->is_exec = declared_meta(out)->isexec;
 	if (!is_dir || ((flags & DINDEX_SHALLOW) && has))
 		return 0;
-	if (declared_tree(x->p, out, &t, &why)) {
-		if (why.code == ERR_UNSAFE || why.code == ERR_INTR) {
+	if (declared_tree(x->p, out, &t, &why) &&
+	    !(flags & DINDEX_SOURCES && stage_is_repo_import(out->stage) && import_manifest(x->p, out, &t)) &&
+	    !(hashless = flags & DINDEX_SOURCES && partial_is(out) && import_names(x->p, out, &t))) {
+		if (why.code != ERR_NOTFOUND && why.code != ERR_CORRUPT) {
 			err_move(e, &why);
 			return err_in(e, "cannot use the manifest of '%s'", out->path);
 		}
 		d->unknown = true;
 		return 0;
 	}
-	keep_tree(x, t);
 	if (!has && out->files) {
 		d = &x->v[x->n - 1];
 		tree_id(t, &d->id);
 		d->has_id = true;
 	}
-	return add_members(x, out, t, s->whole ? "" : s->key + strlen(out->path) + 1, legacy, e);
+	first = x->n;
+	rc = add_members(x, out, t, s->whole ? "" : s->key + strlen(out->path) + 1, legacy, e);
+	for (; hashless && first < x->n; first++)
+		x->v[first].has_id = false;
+	return rc;
 }
 
 static void add_present_dir(struct dindex *x, const struct dselect *s, struct wtree *w)
@@ -381,20 +396,9 @@ void dindex_sort(struct dindex *x)
 
 const struct dentry *dindex_find(const struct dindex *x, const char *key)
 {
-	size_t lo = 0, hi = x->n;
+	size_t i = SORTED_FROM(x->v, 0, x->n, key, key);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int c = strcmp(x->v[mid].key, key);
-
-		if (!c)
-			return &x->v[mid];
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return NULL;
+	return i < x->n && !strcmp(x->v[i].key, key) ? &x->v[i] : NULL;
 }
 
 void dselection_release(struct dselection *s)

@@ -6,7 +6,7 @@
  *  X3  A directory whose manifest cannot be read has 'unknown' set and no children.
  *  X4  Two lists are compared in one merge: the cost is linear in the number of entries.
  *
- * Ownership: the dindex owns its keys, manifests and readings; entries borrow from it.
+ * Ownership: the dindex owns its keys and readings; entries borrow from it.
  */
 #ifndef DATA_DINDEX_H
 #define DATA_DINDEX_H
@@ -40,8 +40,6 @@ struct dindex {
 	struct dentry *v;
 	size_t n, cap;
 	struct darena *arena;
-	struct tree **trees;
-	size_t ntrees, captrees;
 	struct wtree **seen;
 	size_t nseen, capseen;
 };
@@ -60,7 +58,10 @@ void dselect_targets(struct dselection *s, const struct index *x, const struct t
 void dselect_push(struct dselection *s, struct item *out);               /* whole; must not be in it yet */
 void dselect_out(struct dselection *s, struct item *out, const char *inside);
 
-enum { DINDEX_SHALLOW = 1 };    /* do not look into directories that have a hash */
+enum {
+	DINDEX_SHALLOW = 1,             /* do not look into directories that have a hash */
+	DINDEX_SOURCES = 2,             /* manifests of imports that nobody here has: ask their source */
+};
 int  dindex_add_declared(struct dindex *x, const struct dselect *s, unsigned flags, struct err *e);
 int  dindex_add_present(struct dindex *x, const struct dselect *s, unsigned flags, struct err *e);
 /* The same with a reading made before; takes it (its content moves). */

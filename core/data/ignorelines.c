@@ -7,13 +7,14 @@
 #include "core/base/str.h"
 #include "core/data/metabatch.h"
 #include "core/data/project.h"
+#include "core/repo/ignore.h"
 #include "core/repo/repo.h"
 #include "core/stage/index.h"
 
 #define GITIGNORE_MAX (16u << 20)
 
 /* One .gitignore as it will be. */
-struct lines { struct str text; struct map have; };
+struct lines { struct str text; struct map have; char *file; };
 
 static void lines_free(void *v)
 {
@@ -21,14 +22,16 @@ static void lines_free(void *v)
 
 	str_release(&l->text);
 	map_release(&l->have, NULL);
+	free(l->file);
 	free(l);
 }
 
-static struct lines *lines_load(const char *path, struct err *e)
+static struct lines *lines_load(const char *abs, const char *root, struct err *e)
 {
 	struct lines *l = xcalloc(1, sizeof(*l));
 
-	if (fs_exists(path) && fs_read(&l->text, path, GITIGNORE_MAX, e)) {
+	l->file = gitignore_file(abs, root, e);
+	if (!l->file || (fs_exists(l->file) && fs_read(&l->text, l->file, GITIGNORE_MAX, e))) {
 		lines_free(l);
 		return NULL;
 	}
@@ -42,30 +45,16 @@ static struct lines *lines_load(const char *path, struct err *e)
 	return l;
 }
 
-/* "/name" with what git would take for a pattern escaped. */
-static char *entry_of(const char *name)
-{
-	autostr struct str s = STR_INIT;
-
-	str_addc(&s, '/');
-	for (; *name; name++) {
-		if (strchr("[]!*#?\\", *name))
-			str_addc(&s, '\\');
-		str_addc(&s, *name);
-	}
-	return str_take(&s);
-}
-
 static int add_line(struct project *p, struct index *x, struct map *files, const char *abs, struct err *e)
 {
-	autofree char *dir = path_dir(abs), *path = path_join(dir, ".gitignore"), *entry = entry_of(path_base(abs));
+	autofree char *dir = path_dir(abs), *path = path_join(dir, ".gitignore"), *entry = gitignore_entry(path_base(abs));
 	autofree char *rel = path_rel(abs, p->repo->root);
 	struct lines *l = map_get(files, path);
 
 	if (strchr(entry, '\n') || (l && map_has(&l->have, entry)) || index_git_ignored(x, rel, false))
 		return 0;
 	if (!l) {
-		l = lines_load(path, e);
+		l = lines_load(abs, p->repo->scm_root, e);
 		if (!l)
 			return -1;
 		map_put(files, path, l);
@@ -87,7 +76,7 @@ static int write_all(struct project *p, const struct map *files, struct err *e)
 	for (size_t i = 0; (it = map_next(files, &i));) {
 		const struct lines *l = it->value;
 
-		if (metabatch_add(&b, it->key, str_cstr(&l->text), l->text.len, e))
+		if (metabatch_add(&b, l->file, str_cstr(&l->text), l->text.len, e))
 			return -1;
 		repo_wrote(p->repo, it->key);
 	}

@@ -1,3 +1,4 @@
+#include "core/cache/store.h"
 #include "core/data/import.h"
 
 #include "core/base/err.h"
@@ -6,16 +7,21 @@
 #include "core/base/node.h"
 #include "core/base/notice.h"
 #include "core/base/own.h"
+#include "core/base/temps.h"
+#include "core/cache/ingest.h"
 #include "core/cache/tree.h"
 #include "core/data/add_own.h"
 #include "core/data/checkout.h"
 #include "core/data/compare.h"
 #include "core/data/import_own.h"
 #include "core/data/links.h"
+#include "core/data/partial.h"
 #include "core/data/project.h"
 #include "core/data/source.h"
 #include "core/data/track_own.h"
 #include "core/data/upload.h"
+#include "core/data/versioned.h"
+#include "core/repo/config.h"
 #include "core/repo/repo.h"
 #include "core/repo/repolock.h"
 #include "core/stage/index.h"
@@ -33,6 +39,15 @@ static int check_arguments(const struct import_opts *o, struct err *e)
 	if (!o->to_remote && o->remote)
 		return err_set(e, ERR_FAIL, "--remote can't be used without --to-remote");
 	return 0;
+}
+
+static int check_versions(const char *url, struct err *e)
+{
+	if (str_starts(url, "s3://") || str_starts(url, "azure://") || str_starts(url, "gs://") || str_starts(url, "remote://"))
+		return 0;
+	err_set(e, ERR_FAIL, "unexpected error - '%s' keeps no versions: --version-aware needs S3, Azure or Google storage", url);
+	e->exit_status = 255;
+	return -1;
 }
 
 /* The dependency as the file will name it: below the root relative to the stage, else as typed. */
@@ -115,13 +130,16 @@ static int create(struct project *p, const char *url, const struct import_opts *
 {
 	autocall(place_release) struct out_place w = OUT_PLACE_INIT;
 	autofree char *target = place_output(url, o->out, o->force, e), *dep = NULL;
+	struct index *x;
 	struct stage *s;
 
-	if (!target || place_resolve(p, target, false, &w, e) || check_arguments(o, e) || place_create(p, &w, &s, e))
+	if (!target || place_resolve(p, target, false, &w, e) || check_arguments(o, e) || project_index(p, &x, e)
+	    || (o->version_aware && check_versions(url, e))
+	    || (o->fs_config && config_check_options(p->repo->config, url, o->fs_config, e)) || place_create(p, &w, &s, e))
 		return -1;
 	dep = dep_path(p, url, w.wdir, o->repo != NULL);
 	add_dep(p, s, dep, o);
-	if (check_circular(p, s, e) || check_beside(p, s, e)) {
+	if (index_check_items(x, s, e) || check_circular(p, s, e) || check_beside(p, s, e)) {
 		stage_free(s);
 		return -1;
 	}
@@ -144,24 +162,33 @@ static void announce(const struct project *p, const struct stage *s)
 	notice(NOTICE_INFO, "Importing '%s' -> '%s'", dep, out);
 }
 
-/* --fs-config as it stands in the file, for the opener. */
-static void fs_options(const struct item *d, struct map *m)
+bool import_names(struct project *p, const struct item *out, struct tree **t)
 {
-	for (size_t i = 0; d->fs_config && i < d->fs_config->n; i++)
-		if (node_is(d->fs_config->k[i], NODE_STR) && node_is(d->fs_config->v[i], NODE_STR))
-			map_put(m, d->fs_config->k[i]->text, d->fs_config->v[i]->text);
-}
+	autotree struct tree *names = tree_new();
+	autoerr struct err none = ERR_INIT;
+	struct oid nothing = { 0 };
+	struct source *src;
+	bool ok;
 
-static int open_dep(struct project *p, const struct item *d, unsigned jobs, struct source **out, struct err *e)
-{
-	autofree char *abs = item_abs(d, p->repo->root);
-	struct map over = MAP_INIT;
-	int rc;
+	if (source_open_item(p, out->stage->deps[0], 0, &src, &none))
+		return false;
+	ok = !source_look(src, &none) && src->is_dir;
+	if (ok && src->abs) {
+		struct walk w = { 0 };
 
-	fs_options(d, &over);
-	rc = source_open(out, p->repo->config, d->def, abs, &over, jobs, e);
-	map_release(&over, NULL);
-	return rc;
+		ok = !walk_tree(&w, src->abs, NULL, NULL, NULL, &none);
+		for (size_t i = 0; ok && i < w.n; i++)
+			tree_add(names, w.f[i].path, &nothing, (int64_t)w.f[i].size);
+		walk_release(&w);
+	}
+	for (size_t i = 0; ok && i < src->n; i++)
+		tree_add(names, src->v[i].rel, &nothing, (int64_t)src->v[i].size);
+	source_close(src);
+	if (!ok)
+		return false;
+	tree_sort(names);
+	*t = take(names);
+	return true;
 }
 
 static void clear_record(struct item *out)
@@ -202,14 +229,29 @@ int import_place(struct project *p, struct item *out, struct err *e)
 {
 	struct checkout_opts co = { .force = true };
 	struct checkout_result r = { 0 };
-	int rc = checkout_out(p, out, NULL, &co, &r, e);
+	struct meta *source = &out->stage->deps[0]->meta;
+	bool isexec = source->isexec;
+	int rc;
 
+	source->isexec = out->meta.isexec;      /* 'checkout' goes by the source's */
+	rc = checkout_out(p, out, NULL, &co, &r, e);
+	source->isexec = isexec;
 	if (!rc && r.failed.n)
 		rc = checkout_error(p, &r, e);
 	checkout_result_release(&r);
 	if (!rc)
 		links_save(p, out->path);
 	return rc;
+}
+
+static void warn_empty(const struct project *p, const struct item *i)
+{
+	autofree char *abs = item_abs(i, p->repo->root);
+
+	if (abs && fs_is_dir(abs) && !track_is_empty(abs))
+		return;                 /* empty directories are something, too */
+	if (hashinfo_is_dir(&i->hash) ? !i->meta.nfiles : !i->meta.size)
+		track_say_empty(p, i);
 }
 
 /* A local path is read once, into the cache; the work tree gets it from there. */
@@ -224,35 +266,39 @@ static int bring_local(struct project *p, struct source *s, struct stage *st, bo
 	out->meta.isexec = false;       /* a download has no modes */
 	if (import_clear_place(p, out, force, e))
 		return -1;
+	warn_empty(p, out);
 	return import_place(p, out, e);
+}
+
+int import_put(struct project *p, const char *tmp, struct item *out, bool force, struct err *e)
+{
+	autofree char *abs = item_abs(out, p->repo->root);
+	autoerr struct err none = ERR_INIT;
+	int rc = import_clear_place(p, out, force, e);
+
+	if (!rc && rename(tmp, abs))
+		rc = err_sys(e, "cannot put '%s' in place", out->path);
+	if (!rc)
+		return track_save(p, out, 0, e);
+	fs_rm_tree(tmp, &none);
+	return -1;
 }
 
 static int bring_remote(struct project *p, struct source *s, struct stage *st, bool force, struct err *e)
 {
 	struct item *out = st->outs[0], *dep = st->deps[0];
-	autofree char *abs = item_abs(out, p->repo->root), *tmp = NULL;
-	autoerr struct err none = ERR_INIT;
-	char name[32];
-	int rc;
+	autofree char *tmp = NULL;
 
-	if (source_hash(p, s, &dep->hash, &dep->meta, e) || repo_tmp(p->repo, e))
+	if (source_record(p, s, dep, e) || repo_tmp(p->repo, e))
 		return -1;
-	fs_temp_name(name);
-	tmp = path_join(p->repo->tmp_dir, name);
+	tmp = temps_path(p->repo->tmp_dir);
 	if (source_fetch(s, tmp, p->repo->tmp_dir, e))
 		return -1;
-	rc = import_clear_place(p, out, force, e);
-	if (!rc && rename(tmp, abs))
-		rc = err_sys(e, "cannot put '%s' in place", out->path);
-	if (rc) {
-		fs_rm_tree(tmp, &none);
-		return -1;
-	}
-	return track_save(p, out, 0, e);
+	return import_put(p, tmp, out, force, e);
 }
 
 /* Download, hash, store, place. */
-static int bring(struct project *p, struct stage *s, bool no_download, bool force, unsigned jobs, struct err *e)
+static int bring(struct project *p, struct stage *s, bool created, bool no_download, bool force, unsigned jobs, struct err *e)
 {
 	struct item *out = s->outs[0], *dep = s->deps[0];
 	struct source *src;
@@ -260,31 +306,139 @@ static int bring(struct project *p, struct stage *s, bool no_download, bool forc
 
 	if (dep->kind == DEP_REPO)
 		return import_bring_repo(p, s, no_download, jobs, e);
-	if (open_dep(p, dep, jobs, &src, e))
+	if (source_open_item(p, dep, jobs, &src, e))
 		return -1;
+	src->want = src->versioned ? xstrdup(dep->meta.version_id) : NULL;      /* what 'update' chose */
+	if (created && src->versioned)
+		out->push = out->can_push = false;      /* its source keeps it */
 	rc = source_look(src, e);
 	if (!rc && !src->present)
-		rc = err_set(e, ERR_NOTFOUND, "dependency '%s' does not exist", src->abs ? src->abs : src->url);
+		rc = source_missing(p, src, e);
 	if (!rc && no_download) {
-		rc = source_hash(p, src, &dep->hash, &dep->meta, e) || import_clear_place(p, out, force, e) ? -1 : 0;
+		rc = source_record(p, src, dep, e) || import_clear_place(p, out, force, e) ? -1 : 0;
+		pointer_renew_md5(s);           /* as DVC: of what was recorded before */
 		clear_record(out);
 	} else if (!rc) {
 		rc = src->abs ? bring_local(p, src, s, force, e) : bring_remote(p, src, s, force, e);
 	}
+	if (!rc)                                /* DVC looks twice */
+		warn_empty(p, dep);
+	if (!rc)
+		warn_empty(p, dep);
 	source_close(src);
 	return rc;
 }
 
-static int send(struct project *p, struct stage *s, const char *remote, unsigned jobs, struct err *e)
+static int fetch_source(struct project *p, struct source *src, const char *tmp_dir, struct item *out, struct err *e)
+{
+	autoerr struct err none = ERR_INIT;
+	autofree char *tmp = NULL;
+	char name[32];
+	int rc;
+
+	if (src->abs)
+		return transfer_to_cache(p, src->abs, out, e);
+	fs_temp_name(name);
+	tmp = path_join(tmp_dir, name);
+	rc = source_fetch(src, tmp, tmp_dir, e) || transfer_to_cache(p, tmp, out, e) ? -1 : 0;
+	fs_rm_tree(tmp, &none);
+	return rc;
+}
+
+/* The recorded versions; what they hold must be what the output records, when it does. */
+static int fetch_versions(struct project *p, struct item *out, struct project *into, const char *tmp_dir, unsigned jobs,
+			  uint64_t *files, struct err *e)
+{
+	autofree char *want = xstrdup(out->hash.value), *tmp = NULL;
+	autoerr struct err none = ERR_INIT;
+	struct source *src;
+	bool cached = false;
+	char name[32];
+	int rc;
+
+	if (!want)
+		partial_recall(p, out);
+	if (into == p && compare_cached(p, out, &cached, e))
+		return -1;
+	if (cached)
+		return 0;
+	if (source_open_recorded(p, out->stage->deps[0], jobs, &src, e))
+		return -1;
+	fs_temp_name(name);
+	tmp = path_join(tmp_dir, name);
+	rc = source_fetch(src, tmp, tmp_dir, e) || transfer_to_cache(into, tmp, out, e) ? -1 : 0;
+	fs_rm_tree(tmp, &none);
+	*files += rc ? 0 : src->is_dir ? src->n : 1;
+	source_close(src);
+	out->meta.isexec = false;       /* a download has no modes */
+	if (!rc && want && strcmp(want, out->hash.value))
+		rc = err_set(e, ERR_CORRUPT, "the recorded version of '%s' has other content than '%s' records",
+			     out->stage->deps[0]->def, out->stage->file);
+	if (!rc && into == p)
+		rc = partial_remember(p, out, e);
+	if (want)
+		hashinfo_set(&out->hash, "md5", want);
+	return rc;
+}
+
+int import_fetch_url(struct project *p, struct item *out, struct project *into, const char *tmp_dir, unsigned jobs,
+		     uint64_t *files, struct err *e)
+{
+	const struct item *dep = out->stage->deps[0];
+	struct hashinfo h = { 0 };
+	autocall(meta_release) struct meta m = { 0 };
+	struct source *src;
+	struct oid id;
+	struct store *s;
+	int rc;
+
+	if (dep->meta.version_id || dep->files)
+		return fetch_versions(p, out, into, tmp_dir, jobs, files, e);
+	if (hashinfo_oid(&dep->hash, &id) && !project_cache(into, false, &s, e) && into == p
+	    && store_has_quick(s, &id, NULL) > 0)
+		return 0;
+	if (e->code || source_open_item(p, dep, jobs, &src, e))
+		return -1;
+	rc = source_look(src, e);
+	if (!rc && src->why)
+		rc = err_set(e, ERR_TEMP, "%s", src->why);
+	if (!rc && src->present)
+		rc = source_hash(p, src, &h, &m, e);
+	if (!rc && h.value && dep->hash.value && !strcmp(h.value, dep->hash.value)) {
+		rc = fetch_source(into, src, tmp_dir, out, e);
+		out->meta.isexec = false;       /* a download has no modes */
+		if (!rc)
+			*files += out->meta.nfiles > 0 ? (uint64_t)out->meta.nfiles : 1;
+		if (!rc && into == p)
+			rc = partial_remember(p, out, e);
+	}
+	source_close(src);
+	hashinfo_set(&h, NULL, NULL);
+	return rc;
+}
+
+static int send(struct project *p, struct stage *s, const char *remote, const char *command, unsigned jobs, struct err *e)
 {
 	struct source *src;
 	int rc;
 
 	if (s->deps[0]->kind == DEP_REPO)
 		return err_set(e, ERR_FAIL, "Data imported from other DVC or Git repositories can't be updated with --to-remote");
-	if (open_dep(p, s->deps[0], jobs, &src, e))
+	if (versioned_refuse(p, remote, command, e) || source_open_item(p, s->deps[0], jobs, &src, e))
 		return -1;
-	rc = source_hash(p, src, &s->deps[0]->hash, &s->deps[0]->meta, e);
+	src->want = src->versioned ? xstrdup(s->deps[0]->meta.version_id) : NULL;
+	rc = source_look(src, e);
+	if (!rc && !src->present && src->abs) {
+		autofree char *cwd = path_abs(src->url);        /* DVC looks from the user's directory here */
+
+		err_set(e, ERR_NOTFOUND, "unexpected error - [Errno 2] No such file or directory: '%s'", cwd);
+		e->exit_status = 255;
+		rc = -1;
+	}
+	if (!rc)
+		rc = source_record(p, src, s->deps[0], e);
+	if (!rc)
+		warn_empty(p, s->deps[0]);
 	if (!rc)
 		rc = upload_source(p, src, remote, jobs, s->outs[0], e);
 	source_close(src);
@@ -293,7 +447,6 @@ static int send(struct project *p, struct stage *s, const char *remote, unsigned
 
 static int finish(struct project *p, struct stage *s, struct err *e)
 {
-	pointer_renew_md5(s);
 	return pointer_save(p->repo, s, e) || track_ignore(p, s->outs[0], e) ? -1 : 0;
 }
 
@@ -309,12 +462,13 @@ static int import_stage(struct project *p, struct stage *s, const struct import_
 		return pointer_save(p->repo, s, e) || track_ignore(p, s->outs[0], e) ? -1 : 0;
 	}
 	if (o->to_remote) {
-		rc = send(p, s, o->remote, o->jobs, e);
+		rc = send(p, s, o->remote, "import-url", o->jobs, e);
 	} else {
 		announce(p, s);
-		rc = bring(p, s, o->no_download, o->force, o->jobs, e);
+		rc = bring(p, s, true, o->no_download, o->force, o->jobs, e);
 	}
 	s->frozen = true;
+	pointer_renew_md5(s);
 	return rc ? rc : finish(p, s, e);
 }
 
@@ -332,11 +486,7 @@ int import_url(struct project *p, const char *url, const struct import_opts *o, 
 	pathlock_release(lock);
 	track_warn_unlinked(p);
 	stage_free(s);
-	if (rc)
-		track_rollback(p);
-	strvec_reset(&p->ignored);
-	project_index_drop(p);
-	return rc;
+	return track_finish(p, rc);
 }
 
 /* Updating */
@@ -348,13 +498,13 @@ static int dep_changed(struct project *p, struct stage *s, unsigned jobs, bool *
 	struct source *src;
 	int rc;
 
-	if (open_dep(p, s->deps[0], jobs, &src, e))
+	if (source_open_item(p, s->deps[0], jobs, &src, e))
 		return -1;
 	rc = source_look(src, e);
 	*out = true;
 	if (!rc && src->present) {
 		rc = source_hash(p, src, &now, &m, e);
-		*out = !rc && (!hashinfo_eq(&now, &s->deps[0]->hash) || !now.value);
+		*out = !rc && (!hashinfo_eq(&now, &s->deps[0]->hash) || !now.value || source_is_newer(src, s->deps[0]));
 	}
 	source_close(src);
 	hashinfo_set(&now, NULL, NULL);
@@ -380,12 +530,37 @@ static bool md5_changed(const struct stage *s)
 	return !s->md5 || strcmp(s->md5, md5);
 }
 
+/* Of a version-aware source: the version that shall be recorded now. */
+static int choose_version(struct project *p, struct item *dep, const struct update_opts *o, struct err *e)
+{
+	struct source *src;
+	int rc = source_open_item(p, dep, o->jobs, &src, e);
+
+	if (rc)
+		return -1;
+	if (src->versioned) {
+		src->want = xstrdup(o->rev);
+		rc = source_look(src, e);
+		if (!rc && !src->present)
+			rc = source_missing(p, src, e);
+		if (!rc) {
+			free(dep->meta.version_id);
+			dep->meta.version_id = xstrdup(src->version);
+		}
+	}
+	source_close(src);
+	return rc;
+}
+
 static int update_url(struct project *p, struct stage *s, const struct update_opts *o, struct err *e)
 {
-	bool dep, out, cached, doc = md5_changed(s);
+	bool dep, out, cached, doc;
 
+	if (choose_version(p, s->deps[0], o, e))
+		return -1;
 	if (o->to_remote)
-		return send(p, s, o->remote, o->jobs, e);
+		return send(p, s, o->remote, "update", o->jobs, e);
+	doc = md5_changed(s);
 	if (dep_changed(p, s, o->jobs, &dep, e) || out_changed(p, s, &out, &cached, e))
 		return -1;
 	if (!doc && !dep && !out) {
@@ -395,9 +570,12 @@ static int update_url(struct project *p, struct stage *s, const struct update_op
 		return 0;
 	}
 	announce(p, s);
-	if (!doc && !dep && cached && !o->no_download)
+	if (!doc && !dep && cached && !o->no_download) {
+		warn_empty(p, s->deps[0]);
+		warn_empty(p, s->outs[0]);
 		return import_clear_place(p, s->outs[0], false, e) || import_place(p, s->outs[0], e) ? -1 : 0;
-	return bring(p, s, o->no_download, false, o->jobs, e);
+	}
+	return bring(p, s, false, o->no_download, false, o->jobs, e);
 }
 
 static int update_stage(struct project *p, struct stage *s, const struct update_opts *o, struct err *e)
@@ -410,10 +588,39 @@ static int update_stage(struct project *p, struct stage *s, const struct update_
 	if (!rc)
 		rc = s->deps[0]->kind == DEP_REPO ? import_update_repo(p, s, o, e) : update_url(p, s, o, e);
 	s->frozen = frozen;
+	if (!o->to_remote && !o->no_download)   /* else the old one stays, and 'status' tells it: as DVC */
+		pointer_renew_md5(s);
 	if (!rc)
 		rc = finish(p, s, e);
 	pathlock_release(lock);
 	return rc;
+}
+
+/* The remote that an output was last pushed to by name (versioned.h), or its own. */
+static const char *pushed_to(const struct item *o)
+{
+	const struct node *cloud = o->cloud;
+
+	if (o->remote || o->meta.remote)
+		return o->remote ? o->remote : o->meta.remote;
+	if (!cloud && o->files && o->files->n)
+		cloud = node_get(o->files->v[0], "cloud");
+	return cloud && cloud->n ? cloud->k[0]->text : NULL;
+}
+
+static int update_worktree_out(struct project *p, struct item *o, struct err *e)
+{
+	autofree char *remote = xstrdup(pushed_to(o));  /* the record of it changes */
+	autofree char *shown = item_show(o, p->repo->cwd_rel), *file = NULL;
+
+	if (!remote) {
+		notice(NOTICE_WARN, "Could not update '%s', it was never pushed to a remote", shown);
+		return 0;
+	}
+	file = stage_addressing(o->stage, p->repo->cwd_rel);
+	if (!versioned_is_worktree(p, remote))
+		return err_set(e, ERR_FAIL, "update is not supported for '%s' that is not an import.", file);
+	return import_update_worktree(p, o, remote, e);
 }
 
 static int check_update(const struct update_opts *o, bool others, struct err *e)
@@ -425,6 +632,14 @@ static int check_update(const struct update_opts *o, bool others, struct err *e)
 	if (o->no_download)
 		return err_set(e, ERR_FAIL, "--no-download can't be used with worktree update");
 	return o->to_remote ? err_set(e, ERR_FAIL, "--to-remote can't be used with worktree update") : 0;
+}
+
+static bool named_before(const struct targets *t, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (t->v[k].stage == t->v[i].stage)
+			return true;
+	return false;
 }
 
 int import_update(struct project *p, const struct strvec *targets, const struct update_opts *o, struct err *e)
@@ -440,11 +655,7 @@ int import_update(struct project *p, const struct strvec *targets, const struct 
 	if (project_index_some(p, &x, e) || index_targets(x, targets, o->recursive ? TARGET_RECURSIVE : 0, &t, e))
 		return -1;
 	for (size_t i = 0; i < t.n; i++) {
-		bool again = false;
-
-		for (size_t k = 0; k < i && !again; k++)
-			again = t.v[k].stage == t.v[i].stage;
-		if (again)
+		if (named_before(&t, i))
 			continue;
 		if (!stage_is_import(t.v[i].stage))
 			others = true;
@@ -454,13 +665,13 @@ int import_update(struct project *p, const struct strvec *targets, const struct 
 	if (check_update(o, others, e))
 		return -1;
 	for (size_t i = 0; i < t.n; i++) {
-		const struct stage *s = t.v[i].stage;
+		struct stage *s = t.v[i].stage;
 
-		for (size_t k = 0; !stage_is_import(s) && k < s->nouts; k++) {
-			autofree char *shown = item_show(s->outs[k], p->repo->cwd_rel);
-
-			notice(NOTICE_WARN, "Could not update '%s', it was never pushed to a remote", shown);
-		}
+		if (named_before(&t, i))
+			continue;
+		for (size_t k = 0; !stage_is_import(s) && k < s->nouts; k++)
+			if (s->outs[k]->cache && s->outs[k]->push && update_worktree_out(p, s->outs[k], e))
+				return -1;
 	}
 	return 0;
 }
@@ -474,11 +685,14 @@ int get_url(const struct config *c, const char *url, const char *out, const stru
 	struct source *s;
 	int rc;
 
-	if (!target || source_open(&s, c, url, NULL, fs_config, jobs, e))
+	if (!target || config_check_options(c, url, fs_config, e) || source_open(&s, c, url, NULL, fs_config, jobs, e))
 		return -1;
 	rc = source_look(s, e);
-	if (!rc && !s->present)
+	if (!rc && !s->present) {
 		rc = err_set(e, ERR_NOTFOUND, "The path '%s' does not exist", url);
+		if (s->why)
+			err_hint(e, "%s", s->why);
+	}
 	if (!rc)
 		rc = source_fetch_over(s, to, e);
 	source_close(s);

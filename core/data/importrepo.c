@@ -6,10 +6,16 @@
 #include "core/base/node.h"
 #include "core/base/notice.h"
 #include "core/base/own.h"
+#include "core/base/proc.h"
+#include "core/base/temps.h"
+#include "core/cache/ingest.h"
+#include "core/cache/store.h"
+#include "core/cache/tree.h"
 #include "core/data/add_own.h"
 #include "core/data/compare.h"
 #include "core/data/erepo.h"
 #include "core/data/import_own.h"
+#include "core/data/partial.h"
 #include "core/data/project.h"
 #include "core/data/source.h"
 #include "core/data/track_own.h"
@@ -18,10 +24,10 @@
 #include "core/stage/index.h"
 #include "core/stage/pointer.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* A relative URL is meant from the user's directory, as with DVC; if nothing is there, from the repository's root. */
-static char *repo_url(const struct project *p, const struct item *d)
+char *import_repo_url(const struct project *p, const struct item *d)
 {
 	const char *url = node_get_str(d->repo, "url");
 	autofree char *from_root = NULL;
@@ -36,14 +42,20 @@ static int open_source(const struct project *p, const struct item *d, const char
 		       struct err *e)
 {
 	const struct node *remote = node_get(d->repo, "remote");
-	autofree char *url = repo_url(p, d);
-	struct erepo_opts o = { .rev = rev, .config = node_get(d->repo, "config"), .jobs = jobs };
+	autofree char *url = import_repo_url(p, d);
+	struct erepo_opts o = { .path = d->def, .rev = rev, .config = node_get(d->repo, "config"), .jobs = jobs };
 
 	if (node_is(remote, NODE_STR))
 		o.remote = remote->text;
 	else
 		o.remote_config = remote;
-	return erepo_open(out, url, &o, e);
+	if (erepo_open(out, url, &o, e))
+		return -1;
+	if (*erepo_rev(*out))
+		return 0;
+	erepo_close(*out);
+	return err_set(e, ERR_FAIL, "Only supported for Git repositories. If you're seeing this error in a Git repo, try "
+		       "updating the DVC configuration with `dvc config core.no_scm false`.");
 }
 
 static void set_locked(struct item *d, const char *sha)
@@ -63,23 +75,16 @@ static int put_parts(struct project *p, struct erepo *r, const struct eparts *pa
 {
 	autofree char *abs = item_abs(out, p->repo->root), *tmp = NULL, *dir = path_dir(abs);
 	autoerr struct err none = ERR_INIT;
-	char name[32];
-	int rc;
 
 	if (repo_tmp(p->repo, e) || fs_mkdirs(dir, 0777, e))
 		return -1;
-	fs_temp_name(name);
-	tmp = path_join(p->repo->tmp_dir, name);
-	rc = erepo_write(r, parts, p, tmp, e);
-	if (!rc)
-		rc = import_clear_place(p, out, false, e);
-	if (!rc && rename(tmp, abs))
-		rc = err_sys(e, "cannot put '%s' in place", out->path);
-	if (rc) {
+	tmp = temps_path(p->repo->tmp_dir);
+	if (erepo_write(r, parts, p, tmp, e)) {
 		fs_rm_tree(tmp, &none);
 		return -1;
 	}
-	return track_save(p, out, 0, e);
+	proc_fault("import.written");
+	return import_put(p, tmp, out, false, e);
 }
 
 /* A whole tracked output: its hash is known, its objects come straight into our cache. */
@@ -98,6 +103,41 @@ static int put_output(struct project *p, struct erepo *r, struct eparts *parts, 
 	return import_place(p, out, e);
 }
 
+/* Those that the cache lacks; of files that are not tracked nobody knows. */
+static uint64_t count_new(struct project *p, const struct eparts *parts)
+{
+	autoerr struct err none = ERR_INIT;
+	uint64_t n = 0;
+	struct store *s;
+
+	for (size_t i = 0; i < parts->n; i++)
+		n += parts->v[i].file || project_cache(p, false, &s, &none) || store_has_quick(s, &parts->v[i].id, NULL) <= 0;
+	return n;
+}
+
+/* Files of git, or a part of an output: through a temporary into the cache. 'out', when not NULL, gets their hash. */
+static int store_parts(struct project *p, struct erepo *r, const struct eparts *parts, const char *tmp_dir, struct item *out,
+		       uint64_t *objects, struct err *e)
+{
+	autocall(content_release) struct content c = CONTENT_INIT;
+	static const enum link_kind copies[] = { LINK_REFLINK, LINK_COPY };
+	autofree char *tmp = temps_path(tmp_dir);
+	autoerr struct err none = ERR_INIT;
+	uint64_t n = count_new(p, parts);
+	int rc = erepo_write(r, parts, p, tmp, e);
+
+	if (!rc)
+		rc = content_read_as(p, tmp, NULL, false, true, copies, ARRAY_LEN(copies), &c, e);
+	if (!rc && c.tree)
+		rc = content_store_tree(p, false, c.tree, e);
+	if (!rc && objects)
+		*objects += n;
+	if (!rc && out)
+		track_set(out, &c, false);
+	fs_rm_tree(tmp, &none);
+	return rc;
+}
+
 static int bring_parts(struct project *p, struct erepo *r, struct stage *s, struct err *e)
 {
 	struct item *out = s->outs[0], *dep = s->deps[0];
@@ -105,7 +145,7 @@ static int bring_parts(struct project *p, struct erepo *r, struct stage *s, stru
 	autoerr struct err why = ERR_INIT;
 
 	if (erepo_find(r, dep->def, p, &parts, &why)) {
-		if (why.code == ERR_NOTFOUND)
+		if (why.code == ERR_NOTFOUND && !why.exit_status)
 			return fail_absent(dep->def, e);
 		err_move(e, &why);
 		return -1;
@@ -169,6 +209,7 @@ int import_update_repo(struct project *p, struct stage *s, const struct update_o
 
 		notice(NOTICE_INFO, "Importing '%s' -> '%s'", from, to);
 		if (o->no_download) {
+			pointer_renew_md5(s);   /* as DVC: of what was recorded before */
 			hashinfo_set(&s->outs[0]->hash, "md5", NULL);
 			meta_release(&s->outs[0]->meta);
 			rc = import_clear_place(p, s->outs[0], false, e);
@@ -180,51 +221,79 @@ int import_update_repo(struct project *p, struct stage *s, const struct update_o
 	return rc;
 }
 
-/* pull and fetch of repository imports: what the cache lacks comes from the source at the recorded commit. */
-int import_fetch(struct project *p, struct item *out, const char *inside, unsigned jobs, uint64_t *objects,
-		 struct err *e)
+int import_from_source(struct project *p, struct item *out, struct project *into, const char *tmp_dir, unsigned jobs,
+		       uint64_t *objects, struct err *e)
 {
 	struct item *dep = out->stage->deps[0];
 	autocall(eparts_release) struct eparts parts = { 0 };
+	bool partial = !out->hash.value;
 	struct erepo *r;
 	int rc;
 
-	(void)inside;
+	if (!stage_is_repo_import(out->stage))
+		return import_fetch_url(p, out, into, tmp_dir, jobs, objects, e);
 	if (open_source(p, dep, node_get_str(dep->repo, "rev_lock"), jobs, &r, e))
 		return -1;
-	rc = erepo_find(r, dep->def, p, &parts, e);
+	rc = erepo_find(r, dep->def, into, &parts, e);
 	if (!rc && (!parts.out || item_is_legacy(parts.out)))
-		rc = import_store_parts(p, r, &parts, objects, e);
+		rc = store_parts(into, r, &parts, tmp_dir, partial ? out : NULL, objects, e);
 	else if (!rc)
-		rc = erepo_fetch(r, &parts, p, objects, e)
-			|| (parts.tree && content_store_tree(p, false, parts.tree, e)) ? -1 : 0;
+		rc = erepo_fetch(r, &parts, into, partial ? NULL : objects, e)
+			|| (parts.tree && content_store_tree(into, false, parts.tree, e)) ? -1 : 0;
+	if (!rc && partial && !out->hash.value) {
+		hashinfo_set(&out->hash, "md5", parts.out->hash.value);
+		*objects += parts.n;
+	}
+	if (!rc && partial && into == p)
+		rc = partial_remember(p, out, e);
 	erepo_close(r);
 	return rc;
 }
 
-/* Files of git, or a part of an output: through a temporary into the cache. */
-int import_store_parts(struct project *p, struct erepo *r, const struct eparts *parts, uint64_t *objects, struct err *e)
+/* pull and fetch of repository imports: what the cache lacks comes from the source at the recorded commit. */
+int import_fetch(struct project *p, struct item *out, const char *inside UNUSED, unsigned jobs, uint64_t *objects,
+		 struct err *e)
 {
-	autocall(content_release) struct content c = CONTENT_INIT;
-	static const enum link_kind copies[] = { LINK_REFLINK, LINK_COPY };
-	autoerr struct err none = ERR_INIT;
-	autofree char *tmp = NULL;
-	char name[32];
-	int rc;
+	return repo_tmp(p->repo, e) ? -1 : import_from_source(p, out, p, p->repo->tmp_dir, jobs, objects, e);
+}
 
-	if (repo_tmp(p->repo, e))
-		return -1;
-	fs_temp_name(name);
-	tmp = path_join(p->repo->tmp_dir, name);
-	rc = erepo_write(r, parts, p, tmp, e);
-	if (!rc)
-		rc = content_read_as(p, tmp, NULL, false, true, copies, ARRAY_LEN(copies), &c, e);
-	if (!rc && c.tree)
-		rc = content_store_tree(p, false, c.tree, e);
-	if (!rc && objects)
-		*objects += c.w.n;
-	fs_rm_tree(tmp, &none);
-	return rc;
+static bool hash_part(struct project *p, struct epart *v)
+{
+	autoerr struct err none = ERR_INIT;
+	struct ingest in;
+	struct stat st;
+
+	if (stat(v->file, &st) || project_ingest(p, false, &in, &none))
+		return false;
+	in.state = NULL;
+	v->size = (uint64_t)st.st_size;
+	return !ingest_hash_file(&in, v->file, &st, &v->id, &none);
+}
+
+bool import_manifest(struct project *p, const struct item *out, struct tree **t)
+{
+	autocall(eparts_release) struct eparts parts = { 0 };
+	const struct item *dep = out->stage->deps[0];
+	autoerr struct err none = ERR_INIT;
+	autotree struct tree *made = NULL;
+	struct oid want, is;
+	struct erepo *r;
+
+	if (!hashinfo_oid(&out->hash, &want) || open_source(p, dep, node_get_str(dep->repo, "rev_lock"), 0, &r, &none))
+		return false;
+	if (!erepo_find(r, dep->def, erepo_project(r), &parts, &none)) {
+		made = tree_new();
+		for (size_t i = 0; i < parts.n; i++)
+			if (!parts.v[i].file || hash_part(p, &parts.v[i]))
+				tree_add(made, parts.v[i].rel, &parts.v[i].id, (int64_t)parts.v[i].size);
+		tree_sort(made);
+		tree_id(made, &is);
+	}
+	erepo_close(r);
+	if (!made || oid_cmp(&is, &want))
+		return false;
+	*t = take(made);
+	return true;
 }
 
 /* get */
@@ -233,16 +302,18 @@ static int write_over(struct erepo *r, const struct eparts *parts, struct projec
 {
 	autofree char *dir = path_dir(to), *tmp = NULL;
 	autoerr struct err none = ERR_INIT;
-	char name[32];
+	int rc;
 
-	fs_temp_name(name);
-	tmp = path_join(dir, name);
-	if (fs_mkdirs(dir, 0777, e))
+	if (fs_mkdirs(*dir ? dir : ".", 0777, e))
 		return -1;
-	if (!erepo_write(r, parts, into, tmp, e) && !merge_over(tmp, to, e))
-		return 0;
-	fs_rm_tree(tmp, &none);
-	return -1;
+	tmp = temps_path(dir);
+	rc = erepo_write(r, parts, into, tmp, e);
+	proc_fault("import.written");
+	if (!rc)
+		rc = merge_over(tmp, to, e);
+	if (rc)
+		fs_rm_tree(tmp, &none);
+	return rc;
 }
 
 int get_from_repo(const char *url, const char *path, const char *out, bool force, const struct erepo_opts *o,
@@ -251,17 +322,19 @@ int get_from_repo(const char *url, const char *path, const char *out, bool force
 	autofree char *target = place_output(path, out, force, e), *to = target ? path_abs(target) : NULL;
 	autocall(eparts_release) struct eparts parts = { 0 };
 	autoerr struct err why = ERR_INIT;
+	struct erepo_opts own = *o;
 	struct erepo *r;
 	int rc;
 
+	own.path = path;
 	if (!target)
 		return -1;
 	if (target_is_stage_file(target))
 		return err_set(e, ERR_FAIL, "the given path is a DVC file, you must specify a data file or a directory");
-	if (erepo_open(&r, url, o, e))
+	if (erepo_open(&r, url, &own, e))
 		return -1;
 	rc = erepo_find(r, path, erepo_project(r), &parts, &why);
-	if (rc && why.code == ERR_NOTFOUND)
+	if (rc && why.code == ERR_NOTFOUND && !why.exit_status)
 		fail_absent(path, e);
 	else if (rc)
 		err_move(e, &why);
@@ -274,12 +347,26 @@ int get_from_repo(const char *url, const char *path, const char *out, bool force
 int get_show_url(const char *url, const char *path, const struct erepo_opts *o, char **out, struct err *e)
 {
 	autocall(eparts_release) struct eparts parts = { 0 };
+	struct erepo_opts own = *o;
 	struct erepo *r;
 	int rc;
 
-	if (erepo_open(&r, url, o, e))
+	own.path = path;
+	own.recorded = true;
+	if (erepo_open(&r, url, &own, e))
 		return -1;
 	rc = erepo_find(r, path, erepo_project(r), &parts, e) || erepo_object_url(r, &parts, out, e) ? -1 : 0;
+	if (rc && e->code == ERR_NOTFOUND) {
+		autostrvec struct strvec names = STRVEC_INIT;
+		autofree char *key = NULL;
+
+		strvec_split(&names, path, '/');
+		key = strvec_join(&names, "', '");
+		err_release(e);
+		err_set(e, ERR_NOTFOUND, "Unable to find DVC file with output '%s': ('%s'%s)", path, key,
+			names.n == 1 ? "," : "");
+		e->exit_status = 255;
+	}
 	erepo_close(r);
 	return rc;
 }

@@ -2,7 +2,6 @@
 
 #include "core/base/err.h"
 #include "core/base/fs.h"
-#include "core/base/hash.h"
 #include "core/base/notice.h"
 #include "core/base/own.h"
 #include "core/base/proc.h"
@@ -11,7 +10,7 @@
 #include "core/data/collect.h"
 #include "core/data/dindex.h"
 #include "core/data/project.h"
-#include "core/data/remote.h"
+#include "core/data/transfer.h"
 #include "core/data/wtree.h"
 #include "core/repo/gitrepo.h"
 #include "core/repo/repo.h"
@@ -22,8 +21,6 @@
 #include <limits.h>
 #include <time.h>
 
-#define MANIFEST_MAX (1ull << 30)
-
 static void set_free(void *v)
 {
 	binset_release(v);
@@ -33,6 +30,7 @@ static void set_free(void *v)
 void inuse_release(struct inuse *u)
 {
 	map_release(&u->remotes, set_free);
+	map_release(&u->fetched, NULL);
 	if (u->paths)
 		map_release(u->paths, free);
 	free(u->paths);
@@ -98,27 +96,22 @@ static void use(struct scope *s, const struct item *out, const struct oid *id, b
 	note_path(s, id, path);
 }
 
-/* A manifest the cache lost may still be on the remote: without it its members would count as unused. */
-static bool fetch_manifest(struct scope *s, const struct item *out, const struct oid *id, bool legacy)
+/* A manifest the cache lost may still be on the remote: without it its members would count as unused. 1: it is to be had. */
+static int have_manifest(struct scope *s, const struct item *out, const struct oid *id, bool legacy, struct err *e)
 {
-	autoerr struct err none = ERR_INIT;
-	autostr struct str text = STR_INIT;
-	struct remote *r = NULL;
 	struct store *store;
-	unsigned char md5[16];
-	char key[OID_KEY_MAX];
-	bool ok = false;
+	char hex[OID_HEX_MAX];
+	int has;
 
-	oid_key(key, id, legacy);
-	if (!s->o || project_cache(s->p, legacy, &store, &none) ||
-	    remote_open_named(&r, s->p->repo, out->remote ? out->remote : s->o->remote, 1, &none))
-		return false;
-	if (!remote_read_all(r, key, MANIFEST_MAX, &text, &none)) {
-		md5_once(str_cstr(&text), text.len, md5);
-		ok = !memcmp(md5, id->md5, 16) && !store_put_bytes(store, str_cstr(&text), text.len, id, &none);
-	}
-	remote_close(r);
-	return ok;
+	if (!s->o || out->files)
+		return 1;
+	if (project_cache(s->p, legacy, &store, e) || (has = store_has(store, id, NULL, e)) < 0)
+		return -1;
+	if (has || !transfer_manifest(s->p, out->remote ? out->remote : s->o->remote, id, legacy))
+		return has;
+	oid_hex(hex, id);
+	map_put(&s->u->fetched, hex, (void *)1);
+	return 1;
 }
 
 static int ask_about(struct scope *s, const struct item *out, struct err *e)
@@ -135,22 +128,32 @@ static int ask_about(struct scope *s, const struct item *out, struct err *e)
 	return err_set(e, ERR_FAIL, "unable to fully collect used cache without cache for directory '%s'", shown);
 }
 
+/* An error of the disk is not the absence of a manifest: its members would be removed for it. */
+static bool is_lost(const struct err *why)
+{
+	return why->code == ERR_NOTFOUND || why->code == ERR_CORRUPT;
+}
+
 static int use_manifest(struct scope *s, const struct item *out, const struct oid *id, bool legacy, struct err *e)
 {
 	autotree struct tree *t = NULL;
 	autoerr struct err why = ERR_INIT;
 	autofree char *seen = NULL;
 	char hex[OID_HEX_MAX];
+	int has;
 
 	oid_hex(hex, id);
 	seen = xasprintf("%s %d %s", hex, legacy, out->remote ? out->remote : "");
 	if (map_has(&s->manifests, seen))
 		return 0;
+	has = have_manifest(s, out, id, legacy, e);
+	if (has <= 0)
+		return has ? has : ask_about(s, out, e);
 	if (declared_tree(s->p, out, &t, &why)) {
-		if (!fetch_manifest(s, out, id, legacy) || declared_tree(s->p, out, &t, e)) {
-			err_release(e);
+		if (is_lost(&why))
 			return ask_about(s, out, e);
-		}
+		err_move(e, &why);
+		return -1;
 	}
 	map_put(&s->manifests, seen, (void *)1);
 	use(s, out, id, legacy, out->path ? out->path : out->def);
@@ -162,17 +165,26 @@ static int use_manifest(struct scope *s, const struct item *out, const struct oi
 	return 0;
 }
 
-static void warn_unrecorded(struct scope *s, const struct item *out, bool workspace)
+/* DVC takes git's root for the root of the file system when it reads a commit. */
+static char *name_in_commit(const struct repo *r, const struct stage *s)
 {
-	autofree char *shown = item_show(out, s->p->repo->cwd_rel);
-	autofree char *name = stage_addressing(out->stage, s->p->repo->cwd_rel), *more = NULL;
+	autofree char *abs = repo_abs(r, s->file), *below = path_rel(abs, r->scm_root), *to = path_join("/", below);
+	autofree char *rel = path_rel(to, r->cwd);
+
+	return s->kind == STAGE_SINGLE ? take(rel) : xasprintf("%s:%s", rel, s->name);
+}
+
+void inuse_warn_unrecorded(struct project *p, const struct item *out, bool workspace)
+{
+	autofree char *shown = item_show(out, p->repo->cwd_rel);
+	autofree char *name = !workspace && p->repo->scm_root ? name_in_commit(p->repo, out->stage) :
+		stage_addressing(out->stage, p->repo->cwd_rel);
+	autofree char *more = NULL;
 	autoerr struct err none = ERR_INIT;
 	bool there = false;
 
-	if (!s->o)
-		return;
 	if (workspace && out->path)
-		wtree_exists(s->p, out->path, &there, &none);
+		wtree_exists(p, out->path, &there, &none);
 	if (there)
 		more = xasprintf("\nYou can also use `dvc commit %s` to associate existing '%s' with stage: '%s'.",
 				 name, shown, name);
@@ -188,8 +200,8 @@ static int use_out(struct scope *s, const struct item *out, bool workspace, stru
 	if (!out->cache || stage_is_repo_import(out->stage))
 		return 0;
 	if (!out->hash.value && !out->files) {
-		if (!stage_is_import(out->stage))
-			warn_unrecorded(s, out, workspace);
+		if (s->o && !stage_is_import(out->stage))
+			inuse_warn_unrecorded(s->p, out, workspace);
 		return 0;
 	}
 	if (!declared_id(out, &id, &legacy, &is_dir))
@@ -200,8 +212,10 @@ static int use_out(struct scope *s, const struct item *out, bool workspace, stru
 	return 0;
 }
 
-static int use_index(struct scope *s, const struct index *x, bool workspace, struct err *e)
+static int use_index(struct scope *s, const struct index *x, struct srctree *t, bool workspace, struct err *e)
 {
+	if (s->o && project_remotes_known(s->p, x, t, REMOTES_OWN_RECORDED, e))
+		return -1;
 	for (size_t i = 0; i < x->n; i++)
 		for (size_t k = 0; k < x->v[i]->nouts; k++)
 			if (proc_check(e) || use_out(s, x->v[i]->outs[k], workspace, e))
@@ -213,11 +227,10 @@ static int use_index(struct scope *s, const struct index *x, bool workspace, str
 static int failed(struct scope *s, const char *name, struct err *why, struct err *e)
 {
 	if (why->code == ERR_INTR || (s->o && !s->o->skip_failed)) {
-		/* A report of a broken file is shown as it is elsewhere; here the revision must be named. */
-		if (why->report)
-			return err_set(e, why->code, "Failed to collect '%s': %s", name, why->msg);
 		err_move(e, why);
-		return e->code == ERR_INTR ? -1 : err_in(e, "Failed to collect '%s'", name);
+		if (e->code == ERR_CONFIG)      /* no longer what DVC calls a configuration error */
+			e->code = ERR_FAIL;
+		return e->code == ERR_INTR ? -1 : err_wrap(e, "Failed to collect '%s'", name);
 	}
 	if (s->o)
 		notice(NOTICE_WARN, "Failed to collect '%s', skipping", name);
@@ -239,7 +252,7 @@ static int use_commit(struct scope *s, const char *sha, const char *name, struct
 		return -1;
 	/* Commits that share their whole tree need one look. */
 	if (!gittree_open(&gt, g, sha, &why)) {
-		bool seen = map_has(&s->trees, gittree_id(gt));
+		bool seen = map_has(&s->trees, gittree_id(gt)) || !repo_in_tree(r, gt);
 
 		if (!seen)
 			map_put(&s->trees, gittree_id(gt), (void *)1);
@@ -248,7 +261,7 @@ static int use_commit(struct scope *s, const char *sha, const char *name, struct
 			return 0;
 	}
 	err_release(&why);
-	rc = srctree_rev(&t, r, sha, &why) || index_load(&x, r, t, 0, &why) || use_index(s, x, false, &why) ? -1 : 0;
+	rc = srctree_rev(&t, r, sha, &why) || index_load(&x, r, t, 0, &why) || use_index(s, x, t, false, &why) ? -1 : 0;
 	index_free(x);
 	srctree_close(t);
 	return rc ? failed(s, name, &why, e) : 0;
@@ -292,7 +305,6 @@ static int since_date(struct gitrepo *g, const char *date, struct git_refs *out,
 		err_set(e, ERR_FAIL, end ? "unexpected error - unconverted data remains: %s" :
 			"unexpected error - time data '%s' does not match format '%%Y-%%m-%%d'", end ? end : date);
 		e->exit_status = 255;
-		err_hint(e, "\nHaving any troubles? Hit us up at https://dvc.org/support, we are always happy to help!");
 		return -1;
 	}
 	since = (int64_t)mktime(&tm);
@@ -359,8 +371,9 @@ static int revisions(struct project *p, const struct gc_opts *o, struct git_refs
 	if (repo_git(p->repo, &g, e))
 		return -1;
 	/* Without git there are no branches, tags or commits to look at. */
-	if (!g && o->rev)
-		return err_set(e, ERR_NOTFOUND, "unknown Git revision '%s'", o->rev);
+	if (!g && (o->rev || o->all_experiments))
+		return err_set(e, ERR_FAIL, "Only supported for Git repositories. If you're seeing this error in a Git "
+			       "repo, try updating the DVC configuration with `dvc config core.no_scm false`.");
 	if (!g)
 		return 0;
 	if (o->rev && history(g, o->rev, num, out, e))
@@ -400,7 +413,7 @@ int inuse_collect(struct project *p, const struct gc_opts *o, struct inuse *u, s
 	struct index *x;
 	int rc = -1;
 
-	if (project_index(p, &x, &why) || use_index(&s, x, true, &why))
+	if (project_index(p, &x, &why) || use_index(&s, x, NULL, true, &why))
 		if (failed(&s, "workspace", &why, e))
 			goto undo;
 	if (revisions(p, o, &revs, e))

@@ -53,29 +53,11 @@ void links_save(struct project *p, const char *rel)
 
 struct candidate { struct strvec *names; const struct strvec *used; };
 
-static bool is_used(const struct strvec *used, const char *key)
-{
-	size_t lo = 0, hi = used->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int c = strcmp(used->v[mid], key);
-
-		if (!c)
-			return true;
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return false;
-}
-
 static int collect(const char *key, const void *value UNUSED, size_t size, void *data)
 {
 	struct candidate *c = data;
 
-	if (size == sizeof(struct fact) && !is_used(c->used, key))
+	if (size == sizeof(struct fact) && !strvec_has_sorted(c->used, key))
 		strvec_push(c->names, key);
 	return 0;
 }
@@ -87,7 +69,7 @@ static int all_cached(struct project *p, struct wtree *w, bool *yes, struct err 
 	int has;
 
 	*yes = false;
-	if (project_cache(p, false, &store, e) || wtree_ids(w, e))
+	if (project_cache(p, w->legacy, &store, e) || wtree_ids(w, e))
 		return -1;
 	if (!w->is_dir) {
 		has = store_has(store, &w->id, NULL, e);
@@ -136,38 +118,56 @@ undo:
 	return rc;
 }
 
-static int consider(struct project *p, const char *rel, struct strvec *removed, struct err *e)
+static bool is_as_recorded(struct project *p, const char *rel, const struct wtree *w)
 {
-	struct state *s = project_state(p);
-	autowtree w = WTREE_INIT;
 	struct fact then, now;
+
+	if (!w->present || !state_get_fact(project_state(p), FACT_KIND, rel, &then, sizeof(then)))
+		return false;
+	describe(w, &now);
+	return !memcmp(&then, &now, sizeof(now));
+}
+
+/* 'gone' gets the path when it may go, 'removed' how it is told. */
+static int consider(struct project *p, const char *rel, struct strvec *gone, struct strvec *removed, struct err *e)
+{
+	autowtree w = WTREE_INIT, old = WTREE_INIT;
 	bool cached;
 
-	if (!path_is_safe(rel) || !state_get_fact(s, FACT_KIND, rel, &then, sizeof(then)))
+	if (!path_is_safe(rel))
 		return 0;
 	if (wtree_read(p, rel, false, WTREE_ID, &w, e))
 		return -1;
-	if (!w.present)
-		return 0;
-	describe(&w, &now);
-	if (memcmp(&then, &now, sizeof(now)))
+	if (!is_as_recorded(p, rel, &w))
 		return 0;
 	if (all_cached(p, &w, &cached, e))
 		return -1;
+	if (!cached && (wtree_read(p, rel, true, WTREE_ID, &old, e) || all_cached(p, &old, &cached, e)))
+		return -1;
 	if (!cached) {
 		notice(NOTICE_WARN, "'%s' is no longer tracked, but its content is not in the cache: it is kept.", rel);
+		state_put_fact(project_state(p), FACT_KIND, rel, NULL, 0);      /* the user's from now on */
 		return 0;
 	}
-	if (remove_reading(p, rel, &w, e))
-		return err_in(e, "cannot remove '%s', which nothing tracks any more", rel);
+	strvec_push(gone, rel);
 	strvec_pushf(removed, "%s%s", rel, w.is_dir ? "/" : "");
-	state_put_fact(s, FACT_KIND, rel, NULL, 0);
+	return 0;
+}
+
+/* What lay in another of them went with it. */
+static int drop(struct project *p, const char *rel, struct err *e)
+{
+	autowtree w = WTREE_INIT;
+
+	if (wtree_read(p, rel, false, 0, &w, e) || (is_as_recorded(p, rel, &w) && remove_reading(p, rel, &w, e)))
+		return err_in(e, "cannot remove '%s', which nothing tracks any more", rel);
+	state_put_fact(project_state(p), FACT_KIND, rel, NULL, 0);
 	return 0;
 }
 
 int links_remove_unused(struct project *p, const struct strvec *used, struct strvec *removed, struct err *e)
 {
-	autostrvec struct strvec names = STRVEC_INIT;
+	autostrvec struct strvec names = STRVEC_INIT, gone = STRVEC_INIT;
 	struct candidate c = { &names, used };
 	struct state *s = project_state(p);
 
@@ -176,7 +176,10 @@ int links_remove_unused(struct project *p, const struct strvec *used, struct str
 	state_each_fact(s, FACT_KIND, collect, &c);
 	strvec_sort(&names);
 	for (size_t i = 0; i < names.n; i++)
-		if (consider(p, names.v[i], removed, e))
+		if (consider(p, names.v[i], &gone, removed, e))
+			return -1;
+	for (size_t i = 0; i < gone.n; i++)
+		if (drop(p, gone.v[i], e))
 			return -1;
 	return 0;
 }

@@ -7,8 +7,12 @@
 #include "core/cache/store.h"
 #include "core/data/clone.h"
 #include "core/data/dindex.h"
+#include "core/data/partial.h"
 #include "core/data/project.h"
+#include "core/data/remote.h"
 #include "core/repo/config.h"
+#include "core/repo/configobj.h"
+#include "core/repo/configschema.h"
 #include "core/repo/gitrepo.h"
 #include "core/repo/ignore.h"
 #include "core/repo/repo.h"
@@ -20,16 +24,22 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#define CONFIG_MAX (4u << 20)
+
 struct listing {
-	struct repo *repo;              /* NULL: no DVC repository, only files */
+	struct repo *repo;              /* where nobody said init: 'plain', only files and ignore rules */
+	bool plain;
 	struct project *p;
-	struct gitrepo *git;            /* own one without repo */
+	struct gitrepo *git;            /* the repository's */
 	struct gittree *tree;           /* a revision; NULL: the work tree */
 	struct srctree *src;
 	struct index *x;
 	struct dindex *outs;            /* every output, no members */
 	struct map members;             /* output's path: dindex of it */
 	char *root, *cwd, *prefix;      /* prefix: of root inside the git tree, "" or "sub/" */
+	char *within;                   /* of root inside the repository that was asked for: "" or "sub/" */
+	char *typed;                    /* the path asked for */
+	struct clone clone;             /* of what is not a directory here */
 };
 
 void ls_entry_release(struct ls_entry *e)
@@ -62,13 +72,14 @@ void listing_close(struct listing *l)
 		index_free(l->x);
 	srctree_close(l->src);
 	gittree_close(l->tree);
-	if (!l->repo)
-		gitrepo_close(l->git);
 	project_free(l->p);
 	repo_close(l->repo);
 	free(l->root);
 	free(l->cwd);
 	free(l->prefix);
+	free(l->within);
+	free(l->typed);
+	clone_release(&l->clone);
 	free(l);
 }
 
@@ -80,8 +91,8 @@ static int open_tree(struct listing *l, const char *rev, struct err *e)
 	char sha[41];
 
 	if (!scm)
-		return err_set(e, ERR_FAIL, "SCM error: No git repository was found at %s", l->root);
-	if (l->repo ? repo_git(l->repo, &l->git, e) : gitrepo_open(&l->git, scm, e))
+		return err_set(e, ERR_FAIL, "%s is not a git repository", l->root);
+	if (repo_git(l->repo, &l->git, e))
 		return -1;
 	if (!l->git)
 		return err_set(e, ERR_FAIL, "SCM error: '%s' is not a git repository", l->root);
@@ -93,11 +104,9 @@ static int open_tree(struct listing *l, const char *rev, struct err *e)
 		free(l->prefix);
 		l->prefix = xasprintf("%s/", rel);
 	}
-	if (!l->repo)
-		return 0;
 	if (srctree_rev(&l->src, l->repo, rev, e))
 		return -1;
-	return index_load(&l->x, l->repo, l->src, 0, e);
+	return l->plain ? 0 : index_load(&l->x, l->repo, l->src, 0, e);
 }
 
 static int fill_outs(struct listing *l, struct err *e)
@@ -130,6 +139,29 @@ static int set_remote_options(struct config *c, const struct listing_opts *o, st
 		if (config_set(c, CONFIG_LOCAL, section, key, eq + 1, e))
 			return -1;
 	}
+	return section && o->remote_config && o->remote_config->n ? config_check_remote(c, section, e) : 0;
+}
+
+/* The file of --config over all that the repository says; c NULL: it is only read. */
+static int merge_file(struct config *c, const char *path, struct err *e)
+{
+	autocall(cobj_release) struct cobj o = { 0 };
+	autostr struct str text = STR_INIT;
+	autoerr struct err why = ERR_INIT;
+
+	if (fs_read(&text, path, CONFIG_MAX, &why))
+		return why.code == ERR_NOTFOUND ? err_set(e, ERR_NOTFOUND, "[Errno 2] No such file or directory: '%s'", path)
+			: (err_move(e, &why), -1);
+	if (cobj_parse(&o, str_cstr(&text), text.len, e))
+		return -1;
+	for (size_t i = 1; c && i < o.n; i++)
+		for (size_t k = 0; k < o.sec[i].n; k++) {
+			const struct cobj_opt *v = &o.sec[i].v[k];
+
+			if (!v->is_section && !v->is_list && v->v.n
+			    && config_set(c, CONFIG_LOCAL, o.sec[i].name, v->name, v->v.v[0], e))
+				return -1;
+		}
 	return 0;
 }
 
@@ -138,8 +170,8 @@ static int apply_config(struct listing *l, const struct listing_opts *o, struct 
 {
 	struct config *c = l->repo ? l->repo->config : NULL;
 
-	if (o->config)
-		return err_set(e, ERR_UNSUPPORTED, "--config is not supported here: give --remote or --remote-config");
+	if (o->config && merge_file(c, o->config, e))
+		return -1;
 	if (!c)
 		return 0;
 	if (o->remote && !config_has_remote(c, o->remote))
@@ -149,47 +181,104 @@ static int apply_config(struct listing *l, const struct listing_opts *o, struct 
 	return set_remote_options(c, o, e);
 }
 
-int listing_open(struct listing **out, const char *url, const struct listing_opts *o, struct err *e)
+/* The directory it lies in, of which nothing but the file is looked at. */
+static char *one_file(struct listing *l, const char *abs, struct err *e)
+{
+	if (*l->typed) {
+		err_set(e, ERR_FAIL, "unexpected error - [Errno 20] Not a directory: '%s/%s'", abs, l->typed);
+		e->exit_status = 255;
+		return NULL;
+	}
+	free(l->typed);
+	l->typed = xstrdup(abs);
+	l->plain = true;
+	return path_dir(abs);
+}
+
+/*
+ * Where the names begin: the repository that 'url' lies in, or the directory itself where nobody said init; of a
+ * revision always the root of the git repository. DVC takes a file, too, for a repository: of this one entry.
+ */
+static char *find_top(struct listing *l, const char *url, const char **rev, struct err *e)
+{
+	autofree char *dir = NULL, *top = NULL;
+	autoerr struct err none = ERR_INIT;
+
+	if (!access(url, F_OK))
+		dir = path_abs(url);
+	if (dir && !fs_is_dir(dir) && !*rev)
+		return one_file(l, dir, e);
+	if (dir && !fs_is_dir(dir)) {
+		top = path_dir(dir);
+		free(dir);
+		dir = take(top);
+	}
+	if (!dir || ((top = repo_find_root(dir, &none)) == NULL && git_is_bare(dir))) {
+		free(take(dir));
+		if (clone_get(&l->clone, url, *rev, e))
+			return NULL;
+		dir = xstrdup(l->clone.root);
+		*rev = "HEAD";
+	}
+	if (*rev) {
+		free(take(top));
+		top = git_find_root(dir);
+	}
+	return top ? take(top) : take(dir);
+}
+
+/* The path as typed to one relative to 'top'. As with DVC 'top' is "/", and above it there is nothing. */
+static char *from_top(const char *top, const char *cwd, const char *path)
+{
+	autofree char *rel = *path == '/' ? path_rel(path, top) : path_join(cwd, path), *rooted = xasprintf("/%s", rel);
+	autofree char *norm = path_norm(rooted);
+
+	return xstrdup(norm + strspn(norm, "/"));
+}
+
+static int open_repo(struct listing *l, const char *top, struct err *e)
+{
+	autofree char *rel = *l->typed ? from_top(top, l->cwd, l->typed) : xstrdup(""), *dvc = NULL;
+
+	l->root = repo_innermost(top, rel);
+	if (strcmp(l->root, top)) {
+		autofree char *below = path_rel(l->root, top);
+
+		l->within = xasprintf("%s/", below);
+	}
+	dvc = path_join(l->root, ".dvc");
+	l->plain = l->plain || !fs_is_dir(dvc);
+	if (l->plain ? repo_open_plain(&l->repo, l->root, e) : repo_open(&l->repo, l->root, e))
+		return -1;
+	l->p = project_new(l->repo);
+	return 0;
+}
+
+int listing_open(struct listing **out, const char *url, const char *path, const struct listing_opts *o, struct err *e)
 {
 	struct listing *l = xcalloc(1, sizeof(*l));
-	autoerr struct err why = ERR_INIT;
-	autofree char *dir = NULL, *cwd = path_abs(".");
+	autofree char *cwd = path_abs("."), *top = NULL;
 	const char *rev = o->rev;
-	bool cloned = false;
+	bool cloned;
 
+	l->clone = (struct clone)CLONE_INIT;
 	l->prefix = xstrdup("");
 	l->cwd = xstrdup("");
-	if (fs_exists(url)) {
-		dir = path_abs(url);
-		if (repo_open(&l->repo, dir, &why) && why.code != ERR_NOREPO) {
-			err_move(e, &why);
-			goto undo;
-		}
-	}
-	if (!l->repo) {
-		free(take(dir));
-		if (clone_get(url, rev, &dir, e))
-			goto undo;
-		cloned = true;
-		err_release(&why);
-		if (fs_exists(dir) && repo_open(&l->repo, dir, &why) && why.code != ERR_NOREPO) {
-			err_move(e, &why);
-			goto undo;
-		}
-		rev = "HEAD";
-	}
-	l->root = xstrdup(l->repo ? l->repo->root : dir);
-	if (l->repo)
-		l->p = project_new(l->repo);
-	if (!cloned && !rev && path_is_inside(cwd, l->root) && strcmp(cwd, l->root)) {
+	l->typed = xstrdup(path ? path : "");
+	top = find_top(l, url, &rev, e);
+	if (!top)
+		goto undo;
+	cloned = l->clone.root;
+	if (!cloned && !rev && path_is_inside(cwd, top) && strcmp(cwd, top)) {
 		free(l->cwd);
-		l->cwd = path_rel(cwd, l->root);
+		l->cwd = path_rel(cwd, top);
 	}
+	if (open_repo(l, top, e) || (!cloned && !rev && config_need_default(l->repo->config, e)))
+		goto undo;
 	if (apply_config(l, o, e) || (rev && open_tree(l, rev, e)))
 		goto undo;
-	if (l->repo && !l->x && project_index(l->p, &l->x, e))
-		goto undo;
-	if (l->repo && fill_outs(l, e))
+	if (!l->plain && ((!l->x && project_index(l->p, &l->x, e)) ||
+			  project_remotes_known(l->p, l->x, NULL, REMOTES_OWN, e) || fill_outs(l, e)))
 		goto undo;
 	*out = l;
 	return 0;
@@ -203,22 +292,18 @@ const char *listing_cwd(const struct listing *l)
 	return l->cwd;
 }
 
-char *listing_path(const struct listing *l, const char *path)
+char *listing_path(const struct listing *l)
 {
-	autofree char *joined = NULL, *norm = NULL;
+	autofree char *rel = NULL, *top = NULL;
+	size_t n = l->within ? strlen(l->within) : 0;
 
-	if (*path == '/') {
-		joined = path_norm(path);
-		return path_is_inside(joined, l->root) ? path_rel(joined, l->root) : xstrdup(joined);
-	}
-	joined = *l->cwd ? path_join(l->cwd, path) : xstrdup(path);
-	norm = path_norm(joined);
-	return xstrdup(strcmp(norm, ".") ? norm : "");
-}
-
-char *listing_abs(const struct listing *l, const char *rel)
-{
-	return path_join(l->root, rel);
+	if (!*l->typed)
+		return xstrdup("");
+	top = xstrndup(l->root, strlen(l->root) - (n ? n : 0));
+	rel = from_top(top, l->cwd, l->typed);
+	if (n && !strncmp(rel, l->within, n))
+		return xstrdup(rel + n);
+	return n ? xstrdup("") : take(rel);
 }
 
 char *listing_show(const struct listing *l, const char *rel, const char *base)
@@ -231,25 +316,32 @@ char *listing_show(const struct listing *l, const char *rel, const char *base)
 
 /* ---- what is tracked ---- */
 
-/* Without its manifest nobody can tell what the directory holds. DVC's words. */
+/* Without its manifest nobody can tell what the directory holds. DVC's words: they name the last place that was asked. */
 static int refuse_unknown(const struct dindex *m, const struct dentry *d, struct project *p, struct err *e)
 {
 	const struct dentry *own = dindex_find(m, d->key);
 	autoerr struct err none = ERR_INIT;
 	autofree char *path = NULL, *names = NULL;
 	autostrvec struct strvec parts = STRVEC_INIT;
+	struct remote *r = NULL;
+	char key[OID_KEY_MAX];
 	struct store *s;
 
 	if (!own || !own->unknown)
 		return 0;
-	if (d->has_id && !project_cache(p, d->legacy, &s, &none))
+	if (d->has_id && (d->out->remote || config_get(p->repo->config, "core", "remote"))
+	    && !remote_open_named(&r, p->repo, d->out->remote, 1, &none)) {
+		oid_key(key, &d->id, d->legacy);
+		path = path_join(r->url, key);
+	} else if (d->has_id && !project_cache(p, d->legacy, &s, &none)) {
 		path = store_path(s, &d->id);
+	}
+	remote_close(r);
 	strvec_split(&parts, d->key, '/');
 	names = strvec_join(&parts, "', '");
 	err_set(e, ERR_CORRUPT, "unexpected error - failed to load directory ('%s'%s): [Errno 2] No such file or "
 		"directory: '%s'", names, parts.n == 1 ? "," : "", path ? path : d->key);
 	e->exit_status = 255;
-	err_hint(e, "\nHaving any troubles? Hit us up at https://dvc.org/support, we are always happy to help!");
 	return -1;
 }
 
@@ -269,7 +361,7 @@ static int tracked_list(struct listing *l, const char *rel, const struct dindex 
 
 			if (!m) {
 				m = dindex_new(l->p);
-				if (dindex_add_declared(m, &s, 0, e)) {
+				if (dindex_add_declared(m, &s, DINDEX_SOURCES, e)) {
 					dindex_free(m);
 					return -1;
 				}
@@ -297,7 +389,7 @@ static struct ls_entry tracked_entry(const struct dentry *d, const char *name)
 
 	if (d->is_out && declared_meta(d->out)->size >= 0)
 		t.size = t.tracked_size = declared_meta(d->out)->size;
-	else if (d->is_out && !d->has_id)
+	else if (d->is_out && !d->has_id && !(partial_is(d->out) && stage_is_repo_import(d->out->stage)))
 		t.size = 0;
 	if (d->has_id) {
 		oid_hex(hex, &d->id);
@@ -312,27 +404,11 @@ static void push(struct ls_entries *l, struct ls_entry t)
 	l->v[l->n++] = t;
 }
 
-/* First entry from 'lo' on that is not lower than key. */
-static size_t lower_bound(const struct dindex *x, size_t lo, const char *key)
-{
-	size_t hi = x->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (strcmp(x->v[mid].key, key) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 /* What lies deeper is stepped over in one search: '0' is the byte after '/'. */
 static void tracked_children(const struct dindex *x, const char *rel, struct ls_entries *out)
 {
 	autofree char *prefix = *rel ? xasprintf("%s/", rel) : xstrdup("");
-	size_t n = strlen(prefix), i = lower_bound(x, 0, prefix);
+	size_t n = strlen(prefix), i = SORTED_FROM(x->v, 0, x->n, key, prefix);
 
 	while (i < x->n && !strncmp(x->v[i].key, prefix, n)) {
 		const char *name = x->v[i].key + n, *slash = strchr(name, '/');
@@ -340,7 +416,7 @@ static void tracked_children(const struct dindex *x, const char *rel, struct ls_
 		if (slash) {
 			autofree char *past = xasprintf("%.*s0", (int)(slash - x->v[i].key), x->v[i].key);
 
-			i = lower_bound(x, i, past);
+			i = SORTED_FROM(x->v, i, x->n, key, past);
 			continue;
 		}
 		if (*name)
@@ -374,8 +450,6 @@ static bool is_ignored(struct listing *l, const char *rel, bool is_dir)
 
 	if (l->tree)
 		return l->src && srctree_is_ignored(l->src, rel, is_dir);
-	if (!l->repo)
-		return !strcmp(rel, ".git");
 	return !repo_ignore(l->repo, &g, &none) && g && ignore_is(g, rel, is_dir);
 }
 
@@ -402,8 +476,9 @@ static int present_children(struct listing *l, const char *rel, struct ls_entrie
 			ls_entry_release(&t);
 			continue;
 		}
-		/* A link to a directory is listed as something, not as a directory. */
+		/* A link is listed as something: neither a directory nor a program. */
 		t.is_dir = t.is_dir && !t.is_link;
+		t.is_exec = t.is_exec && de->d_type != DT_LNK;
 		push(out, t);
 	}
 	closedir(d);
@@ -536,7 +611,7 @@ static int look(struct listing *l, const char *rel, struct ls_entry *t, bool *he
 					.size = kind == 2 ? git_tree_size(l, path) :
 						kind == 3 ? git_link_size(l, path) : (int64_t)size,
 					.tracked_size = -1 };
-		*here = kind != 0;
+		*here = kind != 0 && !(*rel && is_ignored(l, rel, kind == 2));
 	} else {
 		autofree char *abs = path_join(l->root, rel);
 
@@ -565,22 +640,38 @@ static int look(struct listing *l, const char *rel, struct ls_entry *t, bool *he
 	return 0;
 }
 
+/* Words of the file system that DVC asks: git's tells a key too, and what is ignored is named as it was typed. */
+static int not_there(const struct listing *l, const char *rel, struct err *e)
+{
+	autofree char *joined = NULL, *abs = NULL, *full = NULL, *key = NULL;
+	autostrvec struct strvec parts = STRVEC_INIT;
+
+	joined = path_join(l->root, rel);
+	abs = path_norm(joined);
+	if (!l->tree)
+		return err_set(e, ERR_NOTFOUND, "[Errno 2] No such file or directory: '%s'",
+			       fs_exists(abs) ? l->typed : abs);
+	full = xasprintf("%s%s", l->within ? l->within : "", rel);
+	strvec_split(&parts, full, '/');
+	key = strvec_join(&parts, "', '");
+	if (gittree_kind(l->tree, full, NULL, NULL))
+		return err_set(e, ERR_NOTFOUND, "[Errno 2] No such file or directory: '%s'", l->typed);
+	return err_set(e, ERR_NOTFOUND, "[Errno 2] No such file or directory: '/%s': ('%s'%s)", full, key,
+		       parts.n == 1 ? "," : "");
+}
+
 int listing_info(struct listing *l, const char *rel, struct ls_entry *out, struct err *e)
 {
 	struct ls_entry t = { 0 };
 	bool here, known;
 
-	if (*rel == '/' || str_starts(rel, "../") || !strcmp(rel, "..") || look(l, rel, &t, &here, &known, e)) {
+	if (look(l, rel, &t, &here, &known, e)) {
 		ls_entry_release(&t);
-		if (e->code != ERR_NONE)
-			return -1;
-		here = known = false;
+		return -1;
 	}
 	if (!here && !known) {
-		autofree char *abs = path_join(l->root, rel);
-
 		ls_entry_release(&t);
-		return err_set(e, ERR_NOTFOUND, "[Errno 2] No such file or directory: '%s'", l->tree ? rel : abs);
+		return not_there(l, rel, e);
 	}
 	*out = t;
 	return 0;
@@ -632,9 +723,16 @@ int listing_size(struct listing *l, const char *rel, int64_t *out, struct err *e
 		ls_entry_release(&t);
 		return 0;
 	}
+	if (listing_dir(l, rel, 0, &kids, e)) {
+		/* what the directory holds is not known, but how much was recorded */
+		if (e->code == ERR_CORRUPT && t.tracked_size >= 0) {
+			err_release(e);
+			*out = t.tracked_size;
+		}
+		ls_entry_release(&t);
+		return e->code == ERR_NONE ? 0 : -1;
+	}
 	ls_entry_release(&t);
-	if (listing_dir(l, rel, 0, &kids, e))
-		return -1;
 	for (size_t i = 0; !rc && i < kids.n; i++) {
 		autofree char *key = *rel ? path_join(rel, kids.v[i].name) : xstrdup(kids.v[i].name);
 		int64_t n = 0;

@@ -27,15 +27,15 @@ void ls_entry_release(struct ls_entry *e);
 void ls_entries_release(struct ls_entries *l);
 
 struct listing_opts { const char *rev, *config, *remote; const struct strvec *remote_config; };
-int  listing_open(struct listing **out, const char *url, const struct listing_opts *o, struct err *e);
+/* path: as typed, relative to the user's directory when that lies inside the repository; NULL: the repository. Of nested
+ * repositories it is the innermost one that holds the path. */
+int  listing_open(struct listing **out, const char *url, const char *path, const struct listing_opts *o, struct err *e);
 void listing_close(struct listing *l);
-/* The path as typed to a root-relative one: relative to the user's directory when that lies inside the repository. */
-char *listing_path(const struct listing *l, const char *path);
+char *listing_path(const struct listing *l);            /* root-relative */
 /* Root-relative directory to the form shown: relative to 'base' (also root-relative). */
 char *listing_show(const struct listing *l, const char *rel, const char *base);
-/* The user's directory when it lies inside, else "". */
+/* The user's directory when it lies inside the repository of 'url', else "". */
 const char *listing_cwd(const struct listing *l);
-char *listing_abs(const struct listing *l, const char *rel);
 /* ERR_NOTFOUND when neither has it. */
 int  listing_info(struct listing *l, const char *rel, struct ls_entry *out, struct err *e);
 enum { LISTING_TRACKED_ONLY = 1, LISTING_STAGE_FILES = 2 /* .dvc files, dvc.yaml and the like too */ };

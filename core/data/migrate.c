@@ -67,7 +67,7 @@ static int copy_object(struct store *to, const struct oid *id, int fd, struct er
 	autoclose int out = -1;
 	ssize_t n;
 
-	if (lseek(fd, 0, SEEK_SET) < 0 || store_temp(to, id, &out, &tmp, e))
+	if (lseek(fd, 0, SEEK_SET) < 0 || store_temp(to, &out, &tmp, e))
 		return -1;
 	while ((n = read(fd, buf, READ_SIZE)) > 0)
 		if (fs_write_all(out, buf, (size_t)n)) {

@@ -1,17 +1,30 @@
 #include "core/data/project.h"
 
 #include "core/base/err.h"
+#include "core/base/node.h"
 #include "core/base/notice.h"
 #include "core/base/own.h"
 #include "core/base/pool.h"
 #include "core/base/progress.h"
+#include "core/base/fs.h"
+#include "core/base/temps.h"
 #include "core/cache/ingest.h"
 #include "core/cache/state.h"
 #include "core/cache/store.h"
 #include "core/repo/config.h"
+#include "core/repo/configobj.h"
 #include "core/repo/repo.h"
 #include "core/repo/srctree.h"
+#include "core/stage/datasets.h"
 #include "core/stage/index.h"
+#include "core/stage/stage.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONFIG_MAX (4u << 20)
 
 struct project *project_new(struct repo *r)
 {
@@ -27,11 +40,22 @@ void project_index_drop(struct project *p)
 	p->index_ = NULL;
 }
 
+int project_datasets(struct project *p, const struct node **out, struct err *e)
+{
+	struct srctree *t;
+
+	if (!p->datasets_ && (project_workspace(p, &t, e) || datasets_collect(p->repo, t, &p->datasets_, e)))
+		return -1;
+	*out = p->datasets_;
+	return 0;
+}
+
 void project_free(struct project *p)
 {
 	if (!p)
 		return;
 	project_index_drop(p);
+	node_free(p->datasets_);
 	strvec_release(&p->ignored);
 	strvec_release(&p->unlinked);
 	if (p->workspace_)
@@ -77,6 +101,42 @@ int project_cache(struct project *p, bool legacy, struct store **out, struct err
 	}
 	*out = *at;
 	return 0;
+}
+
+static int write_run(const char *path, const void *text, size_t n, mode_t mode, struct err *e)
+{
+	autofree char *dir = path_dir(path), *tmp = temps_path(dir);
+	autoclose int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+
+	if (fd < 0)
+		return err_sys(e, "cannot create '%s'", tmp);
+	if (!fs_write_all(fd, text, n) && (mode == 0666 || !fchmod(fd, mode)) && !rename(tmp, path))
+		return 0;
+	err_sys(e, "cannot write '%s'", path);
+	unlink(tmp);
+	return -1;
+}
+
+int project_write_run(struct project *p, const char *path, const void *text, size_t n, struct err *e)
+{
+	const char *shared = config_get(p->repo->config, "cache", "shared");
+	bool group = shared && !strcmp(shared, "group");
+	enum store_fsync how = fsync_mode(p->repo);
+	autofree char *dir = path_dir(path);
+	struct store *s;
+
+	if (fs_mkdirs(dir, group ? 02775 : 0777, e))
+		return -1;
+	if (how == STORE_FSYNC_OBJECT)
+		return fs_replace(path, text, n, group ? 0664 : 0, e);
+	if (how == STORE_FSYNC_BATCH && (project_cache(p, false, &s, e) || store_writing(s, e)))
+		return -1;
+	return write_run(path, text, n, group ? 0664 : 0666, e);
+}
+
+int project_flush(struct project *p, struct err *e)
+{
+	return (p->cache_ && store_flush(p->cache_, e)) || (p->legacy_ && store_flush(p->legacy_, e)) ? -1 : 0;
 }
 
 int project_store_of(struct project *p, const struct item *out_item, struct store **out, struct err *e)
@@ -133,6 +193,45 @@ int project_index(struct project *p, struct index **out, struct err *e)
 	if (project_index_some(p, out, e))
 		return -1;
 	return index_load_rest(*out, 0, e);
+}
+
+static bool has_remote(const struct config *c, const struct cobj *also, const char *name)
+{
+	autofree char *section = xasprintf("remote \"%s\"", name);
+
+	for (char *p = section; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return config_has_remote(c, name) || (also && cobj_section(also, section));
+}
+
+int project_remotes_known(struct project *p, const struct index *x, struct srctree *tree, enum remotes_of of, struct err *e)
+{
+	const struct config *c = p->repo->config;
+	const char *fallback = of != REMOTES_ALL ? NULL : config_get(c, "core", "remote"), *local;
+	autocall(cobj_release) struct cobj own = { 0 };
+	autostr struct str text = STR_INIT;
+	autoerr struct err none = ERR_INIT;
+
+	if (tree && of == REMOTES_ALL) {
+		local = config_get_at(c, CONFIG_LOCAL, "core", "remote");
+		fallback = local;
+		if (!srctree_read(tree, ".dvc/config", CONFIG_MAX, &text, &none)
+		    && !cobj_parse(&own, str_cstr(&text), text.len, &none) && !local) {
+			const struct cobj_opt *o = cobj_option(cobj_section(&own, "core"), "remote");
+
+			fallback = o && o->v.n ? o->v.v[0] : NULL;
+		}
+	}
+	for (size_t i = 0; i < x->n; i++)
+		for (size_t k = 0; k < x->v[i]->nouts; k++) {
+			const struct item *o = x->v[i]->outs[k];
+			const char *name = of == REMOTES_OWN_RECORDED && !o->hash.value ? NULL :
+				o->remote ? o->remote : fallback;
+
+			if (o->cache && name && !has_remote(c, tree ? &own : NULL, name))
+				return err_set(e, ERR_CONFIG, "config file error: remote '%s' doesn't exist", name);
+		}
+	return 0;
 }
 
 static void read_types(struct project *p)

@@ -29,6 +29,38 @@ enum rclass rclass_of_err(const struct err *e)
 	}
 }
 
+int inflight_submit(struct remote *r, struct inflight *f, struct rop *op, struct err *e)
+{
+	int rc;
+
+	while ((rc = remote_submit(r, op, e)) > 0)
+		if (proc_check(e) || remote_run(r, 1000, e))
+			return -1;
+	if (!rc)
+		f->n++;
+	return rc;
+}
+
+int inflight_finish(struct remote *r, struct inflight *f, int rc, struct err *e)
+{
+	while (f->n) {
+		autoerr struct err why = ERR_INIT;
+
+		if (rc || f->err.code || proc_cancelled() || remote_run(r, 200, &why))
+			r->ops->cancel(r);
+		if (why.code && !rc) {
+			err_move(e, &why);
+			rc = -1;
+		}
+	}
+	if (!rc && f->err.code) {
+		err_move(e, &f->err);
+		rc = -1;
+	}
+	err_release(&f->err);
+	return rc ? rc : proc_check(e);
+}
+
 struct one { enum rclass c; bool over; void *user; };
 
 static void one_done(struct rop *op, enum rclass c)
@@ -55,8 +87,10 @@ enum rclass remote_do(struct remote *r, struct rop *op, struct err *e)
 	op->done = one_done;
 	op->user = &o;
 	while ((rc = remote_submit(r, op, e)) > 0)
-		if (remote_run(r, 1000, e))
+		if (remote_run(r, 1000, e)) {
 			rc = -1;
+			break;
+		}
 	if (rc < 0) {
 		op->user = o.user;
 		op->done = done;

@@ -4,13 +4,17 @@
 #include "core/base/fs.h"
 #include "core/base/hash.h"
 #include "core/base/json.h"
+#include "core/base/map.h"
 #include "core/base/node.h"
 #include "core/base/own.h"
 #include "core/base/proc.h"
 #include "core/base/progress.h"
+#include "core/base/temps.h"
 #include "core/data/copytree.h"
+#include "core/data/project.h"
 #include "core/data/remote.h"
 #include "core/data/track_own.h"
+#include "core/repo/repo.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,6 +29,7 @@ void source_close(struct source *s)
 	for (size_t i = 0; i < s->n; i++) {
 		free(s->v[i].rel);
 		free(s->v[i].etag);
+		free(s->v[i].version);
 	}
 	free(s->v);
 	free(s->url);
@@ -32,23 +37,54 @@ void source_close(struct source *s)
 	free(s->key);
 	free(s->etag);
 	free(s->version);
+	free(s->want);
+	free(s->why);
 	free(s);
 }
 
-/* "s3://bucket/a/b" opens "s3://bucket/a" with the key "b". */
+/* A letter that stands escaped in a URL's path, or -1. */
+static int escaped(const char *s)
+{
+	char *end, hex[3] = { s[0] ? s[1] : 0, s[0] && s[1] ? s[2] : 0, 0 };
+	long v = s[0] == '%' && hex[0] && hex[1] ? strtol(hex, &end, 16) : 0;
+
+	return v > 0 && !*end && strspn(hex, "0123456789abcdefABCDEF") == 2 ? (int)v : -1;
+}
+
+/* Of all escaped letters those in 'which' (NULL: every one). */
+static void unescape(char *s, const char *which)
+{
+	char *to = s;
+
+	for (int c; *s; s++) {
+		c = escaped(s);
+		if (c > 0 && (!which || strchr(which, c)))
+			s += 2;
+		else
+			c = (unsigned char)*s;
+		*to++ = (char)c;
+	}
+	*to = '\0';
+}
+
+/* "s3://bucket/a/b" opens "s3://bucket/a" with the key "b"; a query stays with the parent, which puts it after every key. */
 static int open_parent(struct source *s, const struct config *c, const struct map *over, unsigned jobs, struct err *e)
 {
-	autofree char *base = xstrdup(s->url);
+	size_t n = str_starts(s->url, "http") ? strcspn(s->url, "?#") : strlen(s->url);
+	autofree char *base = xstrndup(s->url, n), *asked = NULL;
+	autofree char *query = xstrndup(s->url + n, strcspn(s->url + n, "#"));
 	char *host = strstr(base, "://") + 3, *slash;
-	size_t n = strlen(base);
 
 	while (n > (size_t)(host - base) && base[n - 1] == '/')
 		base[--n] = 0;
 	slash = strrchr(host, '/');
 	s->key = xstrdup(slash ? slash + 1 : "");
+	if (str_starts(s->url, "http"))         /* the remote escapes it again */
+		unescape(s->key, NULL);
 	if (slash)
 		*slash = 0;
-	return remote_open_url(&s->remote, c, base, over, jobs, e);
+	asked = xasprintf("%s%s", base, query);
+	return remote_open_url(&s->remote, c, asked, over, jobs, e);
 }
 
 int source_open(struct source **out, const struct config *c, const char *url, const char *abs, const struct map *over,
@@ -72,6 +108,65 @@ int source_open(struct source **out, const struct config *c, const char *url, co
 	return 0;
 }
 
+/* An option as a file names it: written by people as text, by the tools as a truth value, too. */
+static void take_option(struct map *over, const struct node *key, const struct node *value)
+{
+	if (node_is(key, NODE_STR) && node_is(value, NODE_STR))
+		map_put(over, key->text, value->text);
+	else if (node_is(key, NODE_STR) && node_is(value, NODE_BOOL))
+		map_put(over, key->text, (void *)(uintptr_t)(value->b ? "true" : "false"));
+}
+
+int source_open_item(struct project *p, const struct item *d, unsigned jobs, struct source **out, struct err *e)
+{
+	autofree char *abs = item_abs(d, p->repo->root);
+	struct map over = MAP_INIT;
+	int rc;
+
+	if (d->meta.version_id || d->files)     /* unless the file says otherwise */
+		map_put(&over, "version_aware", (void *)(uintptr_t)"true");
+	for (size_t i = 0; d->fs_config && i < d->fs_config->n; i++)
+		take_option(&over, d->fs_config->k[i], d->fs_config->v[i]);
+	rc = source_open(out, p->repo->config, d->def, abs, &over, jobs, e);
+	map_release(&over, NULL);
+	if (!rc && (*out)->remote)
+		(*out)->versioned = (*out)->remote->version_aware && ((*out)->remote->caps & REMOTE_VERSIONS);
+	return rc;
+}
+
+static int recorded_file(struct source *s, const struct node *row, struct err *e)
+{
+	const char *rel = node_get_str(row, "relpath");
+	const struct node *size = node_get(row, "size");
+
+	if (!rel || !path_is_safe(rel))
+		return err_set(e, ERR_UNSAFE, "'%s' holds a name that would leave it: '%s'", s->url, rel ? rel : "");
+	GROW(s->v, s->n, s->cap);
+	s->v[s->n] = (struct source_file){ .rel = xstrdup(rel), .version = node_dup_str(row, "version_id") };
+	s->v[s->n].size = node_is(size, NODE_INT) && size->fits && size->i > 0 ? (uint64_t)size->i : 0;
+	s->size += s->v[s->n++].size;
+	return 0;
+}
+
+int source_open_recorded(struct project *p, const struct item *d, unsigned jobs, struct source **out, struct err *e)
+{
+	struct source *s;
+
+	if (source_open_item(p, d, jobs, &s, e))
+		return -1;
+	s->looked = s->present = true;
+	s->is_dir = d->files != NULL;
+	s->version = xstrdup(d->meta.version_id);
+	s->size = d->meta.size > 0 ? (uint64_t)d->meta.size : 0;
+	for (size_t i = 0; d->files && i < d->files->n; i++)
+		if (recorded_file(s, d->files->v[i], e)) {
+			source_close(s);
+			return -1;
+		}
+	*out = s;
+	return 0;
+}
+
 /* Looking */
 
 static int found(const char *key, uint64_t size, const char *etag, void *data, struct err *e)
@@ -87,9 +182,14 @@ static int found(const char *key, uint64_t size, const char *etag, void *data, s
 	if (!path_is_safe(key))
 		return err_set(e, ERR_UNSAFE, "'%s' holds a name that would leave it: '%s'", s->url, key);
 	GROW(s->v, s->n, s->cap);
-	s->v[s->n++] = (struct source_file){ xstrdup(key), size == UINT64_MAX ? 0 : size, xstrdup(etag) };
+	s->v[s->n++] = (struct source_file){ .rel = xstrdup(key), .size = size == UINT64_MAX ? 0 : size, .etag = xstrdup(etag) };
 	s->size += size == UINT64_MAX ? 0 : size;
 	return 0;
+}
+
+static char *member_key(const struct source *s, const char *rel)
+{
+	return *s->key ? xasprintf("%s/%s", s->key, rel) : xstrdup(rel);
 }
 
 static int by_rel(const void *a, const void *b)
@@ -97,6 +197,60 @@ static int by_rel(const void *a, const void *b)
 	const struct source_file *x = a, *y = b;
 
 	return strcmp(x->rel, y->rel);
+}
+
+struct asked {                          /* about one member */
+	struct rop op;
+	struct source *s;
+	struct source_file *f;
+	struct inflight *ops;
+	char *key;
+};
+
+static void asked_free(struct asked *a)
+{
+	err_release(&a->op.err);
+	free(a->key);
+	free(a);
+}
+
+static void version_known(struct rop *op, enum rclass c)
+{
+	struct asked *a = op->user;
+	struct source_file *f = a->f;
+
+	a->ops->n--;
+	if (c == RC_OK || c == RC_EXISTS) {
+		free(f->etag);
+		f->etag = xstrdup(op->etag);
+		f->version = *op->version_id ? xstrdup(op->version_id) : NULL;
+		a->s->size += op->size - f->size;
+		f->size = op->size;
+	} else if (!a->ops->err.code) {
+		if (c == RC_ABSENT)
+			err_set(&a->ops->err, ERR_NOTFOUND, "'%s' went away", a->key);
+		else
+			err_copy(&a->ops->err, &op->err);
+	}
+	asked_free(a);
+}
+
+/* A listing tells no versions. What each member then is may be newer than the listing: it is one truth by itself. */
+static int look_versions(struct source *s, struct err *e)
+{
+	struct inflight ops = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; i < s->n && !rc && !ops.err.code; i++) {
+		struct asked *a = xcalloc(1, sizeof(*a));
+
+		*a = (struct asked){ .s = s, .f = &s->v[i], .ops = &ops, .key = member_key(s, s->v[i].rel) };
+		a->op = (struct rop){ .kind = ROP_STAT, .key = a->key, .fd = -1, .done = version_known, .user = a };
+		rc = inflight_submit(s->remote, &ops, &a->op, e);
+		if (rc)
+			asked_free(a);
+	}
+	return inflight_finish(s->remote, &ops, rc, e);
 }
 
 static int look_listed(struct source *s, struct err *e)
@@ -114,24 +268,90 @@ static int look_listed(struct source *s, struct err *e)
 	return 0;
 }
 
+static void put_text(struct node *info, const char *key, const struct map *facts, const char *name)
+{
+	const char *v = map_get(facts, name);
+
+	if (v && *v)
+		node_set(info, key, node_str(v));
+}
+
+/*
+ * A web server that gives no ETag: DVC's number is the digest of how Python writes what fsspec knows of the file,
+ * in this order.
+ */
+static char *made_checksum(const struct source *s, const struct map *facts)
+{
+	const char *length = map_get(facts, "Content-Length"), *type = map_get(facts, "Content-Type");
+	const char *ranges = map_get(facts, "Accept-Ranges");
+	char *url = map_get(facts, "url");
+	autonode struct node *info = node_map();
+	autostr struct str text = STR_INIT;
+	__uint128_t n = 0;
+	unsigned char md5[16];
+	char digits[40], *at = digits + sizeof(digits) - 1;
+
+	node_set(info, "name", node_str(s->url));
+	node_set(info, "size", length ? node_int((int64_t)s->size) : node_null());
+	if (type)
+		node_set(info, "mimetype", node_strn(type, strcspn(type, ";")));
+	if (ranges && !strcmp(ranges, "none"))
+		node_set(info, "partial", node_bool(false));
+	if (url)                                /* what its URLs leave as it is */
+		unescape(url, strstr(s->url, "%2B") ? "!$&'()*,;=:@" : "!$&'()*,;=:@+");
+	put_text(info, "url", facts, "url");
+	put_text(info, "Digest", facts, "Digest");
+	put_text(info, "Last-Modified", facts, "Last-Modified");
+	node_set(info, "type", node_str("file"));
+	str_addc(&text, '(');
+	node_py_repr(&text, info);
+	str_adds(&text, ",)");
+	md5_once(str_cstr(&text), text.len, md5);
+	for (size_t i = 0; i < sizeof(md5); i++)
+		n = n << 8 | md5[i];
+	*at = '\0';
+	do
+		*--at = (char)('0' + (int)(n % 10));
+	while ((n /= 10));
+	return xstrdup(at);
+}
+
+static void take_facts(struct source *s, const struct map *facts)
+{
+	const char *md5 = map_get(facts, "Content-MD5");
+
+	if (s->etag || !str_starts(s->url, "http"))
+		return;
+	s->made = true;
+	s->etag = md5 ? xstrdup(md5) : made_checksum(s, facts);
+}
+
 static int look_remote(struct source *s, struct err *e)
 {
-	struct rop op = { .kind = ROP_STAT, .key = s->key, .fd = -1 };
+	struct map facts = MAP_INIT;
+	struct rop op = { .kind = ROP_STAT, .key = s->key, .fd = -1, .facts = &facts, .want_version = s->want };
 	enum rclass c;
 
 	if (str_ends(s->url, "/") || !*s->key)
 		return look_listed(s, e);
 	c = remote_do(s->remote, &op, e);
 	err_release(&op.err);
-	if (c == RC_ABSENT)
-		return look_listed(s, e);
-	if (c != RC_OK && c != RC_EXISTS)
-		return err_in(e, "cannot look at '%s'", s->remote->url);
-	s->present = true;
-	s->size = op.size;
-	s->etag = *op.etag ? xstrdup(op.etag) : NULL;
-	s->version = *op.version_id ? xstrdup(op.version_id) : NULL;
-	return 0;
+	if (c == RC_OK || c == RC_EXISTS) {
+		s->present = true;
+		s->size = op.size;
+		s->etag = *op.etag ? xstrdup(op.etag) : NULL;
+		s->version = *op.version_id ? xstrdup(op.version_id) : NULL;
+		take_facts(s, &facts);
+	}
+	map_release(&facts, free);
+	if (s->present)
+		return 0;
+	return c == RC_ABSENT ? look_listed(s, e) : err_in(e, "cannot look at '%s'", s->remote->url);
+}
+
+static bool is_web(const char *url)
+{
+	return str_starts(url, "http") || str_starts(url, "webdav");
 }
 
 int source_look(struct source *s, struct err *e)
@@ -141,8 +361,12 @@ int source_look(struct source *s, struct err *e)
 	if (s->looked)
 		return 0;
 	if (!s->abs) {
-		if (look_remote(s, e))
-			return -1;
+		if (look_remote(s, e)) {
+			if (e->code != ERR_TEMP || !is_web(s->url))
+				return -1;
+			s->why = take(e->msg);
+			err_release(e);
+		}
 	} else if (!stat(s->abs, &st)) {
 		s->present = true;
 		s->is_dir = S_ISDIR(st.st_mode);
@@ -200,14 +424,31 @@ static int hash_local(struct project *p, struct source *s, struct hashinfo *h, s
 	return 0;
 }
 
+int source_missing(struct project *p, const struct source *s, struct err *e)
+{
+	autofree char *abs = s->abs ? path_norm(s->abs) : NULL, *shown = NULL;
+
+	if (abs && p && path_is_inside(abs, p->repo->root)) {
+		autofree char *rel = path_rel(abs, p->repo->root);
+
+		shown = repo_show(p->repo, rel);
+	}
+	if (!shown)
+		shown = xstrdup(!abs || str_starts(s->url, "remote://") ? s->url : abs);
+	err_set(e, ERR_NOTFOUND, "dependency '%s' does not exist", shown);
+	if (s->why)
+		err_hint(e, "%s", s->why);
+	return -1;
+}
+
 int source_hash(struct project *p, struct source *s, struct hashinfo *h, struct meta *m, struct err *e)
 {
-	const char *name = hash_name_of_url(s->url);
+	const char *name = hash_name_of_url(s->remote && str_starts(s->url, "remote://") ? s->remote->url : s->url);
 
 	if (source_look(s, e))
 		return -1;
 	if (!s->present)
-		return err_set(e, ERR_NOTFOUND, "dependency '%s' does not exist", s->abs ? s->abs : s->url);
+		return source_missing(p, s, e);
 	meta_release(m);
 	if (s->abs)
 		return hash_local(p, s, h, m, e);
@@ -215,11 +456,39 @@ int source_hash(struct project *p, struct source *s, struct hashinfo *h, struct 
 		hash_members(s, name, h, m);
 		return 0;
 	}
-	autofree char *etag = shown_etag(s, s->etag);
+	autofree char *etag = s->made ? xstrdup(s->etag) : shown_etag(s, s->etag);
 
 	m->size = (int64_t)s->size;
+	m->version_id = s->versioned ? xstrdup(s->version) : NULL;
 	hashinfo_set(h, name, etag);
 	return 0;
+}
+
+int source_record(struct project *p, struct source *s, struct item *d, struct err *e)
+{
+	const char *name = hash_name_of_url(s->remote ? s->remote->url : s->url);
+
+	if (source_look(s, e) || (s->versioned && look_versions(s, e)) || source_hash(p, s, &d->hash, &d->meta, e))
+		return -1;
+	node_free(d->files);
+	d->files = s->versioned && s->is_dir ? node_seq() : NULL;
+	for (size_t i = 0; d->files && i < s->n; i++) {
+		autofree char *etag = shown_etag(s, s->v[i].etag);
+		struct node *row = node_map();
+
+		node_set(row, "relpath", node_str(s->v[i].rel));
+		node_set(row, name, node_str(etag));
+		node_set(row, "size", node_int((int64_t)s->v[i].size));
+		if (s->v[i].version)
+			node_set(row, "version_id", node_str(s->v[i].version));
+		node_push(d->files, row);
+	}
+	return 0;
+}
+
+bool source_is_newer(const struct source *s, const struct item *d)
+{
+	return s->versioned && s->present && d->meta.version_id && (!s->version || strcmp(s->version, d->meta.version_id));
 }
 
 /* Fetching */
@@ -232,8 +501,7 @@ struct get {
 };
 struct fetch {
 	struct progress pg;
-	size_t flying;
-	struct err err;                 /* the first failure */
+	struct inflight ops;
 	const char *url;
 };
 
@@ -272,10 +540,10 @@ static void get_done(struct rop *op, enum rclass c)
 	struct get *g = op->user;
 	struct fetch *all = g->all;
 
-	all->flying--;
+	all->ops.n--;
 	progress_add(&all->pg, 1, 0);
-	if (c == RC_OK && g->fd < 0 && !get_begin(op))         /* nothing came: an empty file */
-		c = RC_OK;
+	if (c == RC_OK && g->fd < 0 && get_begin(op))           /* nothing came: an empty file */
+		c = RC_FATAL;
 	if (c == RC_OK && g->fd >= 0 && close(g->fd)) {
 		g->fd = -1;
 		err_sys(&op->err, "cannot write '%s'", g->path);
@@ -283,46 +551,40 @@ static void get_done(struct rop *op, enum rclass c)
 	} else if (c == RC_OK) {
 		g->fd = -1;
 	}
-	if (c != RC_OK && !all->err.code) {
+	if (c != RC_OK && !all->ops.err.code) {
 		if (c == RC_ABSENT)
-			err_set(&all->err, ERR_NOTFOUND, "'%s' went away", g->key);
+			err_set(&all->ops.err, ERR_NOTFOUND, "'%s' went away", g->key);
 		else
-			err_copy(&all->err, &op->err);
-		err_in(&all->err, "cannot download '%s'", all->url);
+			err_copy(&all->ops.err, &op->err);
+		err_in(&all->ops.err, "cannot download '%s'", all->url);
 	}
 	get_free(g);
 }
 
-static int submit(struct source *s, struct fetch *all, const char *key, const char *path, struct err *e)
+static int submit(struct source *s, struct fetch *all, const char *key, const char *version, const char *path, struct err *e)
 {
 	struct get *g = xcalloc(1, sizeof(*g));
-	int rc;
 
 	*g = (struct get){ .key = xstrdup(key), .path = xstrdup(path), .fd = -1, .all = all };
 	g->op = (struct rop){ .kind = ROP_GET, .key = g->key, .fd = -1, .sink = get_sink, .sink_restart = get_begin,
-			      .done = get_done, .user = g };
-	while ((rc = remote_submit(s->remote, &g->op, e)) > 0)
-		if (remote_run(s->remote, 1000, e) || proc_check(e))
-			break;
-	if (rc) {
-		get_free(g);
-		return -1;
-	}
-	all->flying++;
-	return 0;
+			      .done = get_done, .user = g, .want_version = s->versioned ? version : NULL };
+	if (!inflight_submit(s->remote, &all->ops, &g->op, e))
+		return 0;
+	get_free(g);
+	return -1;
 }
 
 static int submit_all(struct source *s, struct fetch *all, const char *to, struct err *e)
 {
 	if (!s->is_dir)
-		return submit(s, all, s->key, to, e);
+		return submit(s, all, s->key, s->version, to, e);
 	if (fs_mkdirs(to, 0777, e))
 		return -1;
-	for (size_t i = 0; i < s->n && !all->err.code; i++) {
+	for (size_t i = 0; i < s->n && !all->ops.err.code; i++) {
 		autofree char *path = path_join(to, s->v[i].rel), *dir = path_dir(path);
-		autofree char *key = *s->key ? xasprintf("%s/%s", s->key, s->v[i].rel) : xstrdup(s->v[i].rel);
+		autofree char *key = member_key(s, s->v[i].rel);
 
-		if (fs_mkdirs(dir, 0777, e) || submit(s, all, key, path, e))
+		if (fs_mkdirs(dir, 0777, e) || submit(s, all, key, s->v[i].version, path, e))
 			return -1;
 	}
 	return 0;
@@ -330,44 +592,31 @@ static int submit_all(struct source *s, struct fetch *all, const char *to, struc
 
 static int fetch_remote(struct source *s, const char *to, struct err *e)
 {
-	struct fetch all = { .err = ERR_INIT, .url = s->remote->url };
+	struct fetch all = { .url = s->remote->url };
 	int rc;
 
 	progress_begin(&all.pg, "downloading", s->is_dir ? s->n : 1, s->size);
 	rc = submit_all(s, &all, to, e);
-	while (all.flying) {
-		autoerr struct err why = ERR_INIT;
-
-		if (rc || all.err.code || proc_cancelled() || remote_run(s->remote, 200, &why))
-			s->remote->ops->cancel(s->remote);
-		if (why.code && !rc) {
-			err_move(e, &why);
-			rc = -1;
-		}
-	}
+	rc = inflight_finish(s->remote, &all.ops, rc, e);
 	progress_end(&all.pg);
-	if (!rc && all.err.code) {
-		err_move(e, &all.err);
-		rc = -1;
-	}
-	err_release(&all.err);
-	return rc ? rc : proc_check(e);
+	return rc;
 }
 
 int source_fetch(struct source *s, const char *to, const char *tmp_dir, struct err *e)
 {
 	autofree char *up = tmp_dir ? xstrdup(tmp_dir) : path_dir(to), *tmp = NULL, *parent = path_dir(to);
 	autoerr struct err none = ERR_INIT;
-	char name[32];
 
 	if (source_look(s, e))
 		return -1;
 	if (!s->present)
 		return err_set(e, ERR_NOTFOUND, "The path '%s' does not exist", s->url);
-	fs_temp_name(name);
-	tmp = path_join(*up ? up : ".", name);
-	if (fs_mkdirs(parent, 0777, e) || (s->abs ? copy_tree(s->abs, tmp, e) : fetch_remote(s, tmp, e)))
+	if (fs_mkdirs(parent, 0777, e))
+		return -1;
+	tmp = temps_path(up);
+	if (s->abs ? copy_tree(s->abs, tmp, e) : fetch_remote(s, tmp, e))
 		goto undo;
+	proc_fault("source.fetched");
 	if (!rename(tmp, to))
 		return 0;
 	if (errno == EXDEV && !copy_tree(tmp, to, e)) {
@@ -380,16 +629,11 @@ undo:
 	return -1;
 }
 
-static void own_closedir(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 int merge_over(const char *from, const char *to, struct err *e)
 {
-	__attribute__((cleanup(own_closedir))) DIR *d = NULL;
+	autodir DIR *d = NULL;
 	struct dirent *de;
+	int more;
 
 	if (fs_is_dir(from) != fs_is_dir(to) || fs_is_link(to) || !fs_is_dir(from)) {
 		if (fs_is_dir(to) && !fs_is_link(to) && fs_rm_tree(to, e))
@@ -399,16 +643,16 @@ int merge_over(const char *from, const char *to, struct err *e)
 	d = opendir(from);
 	if (!d)
 		return err_sys(e, "cannot read '%s'", from);
-	while ((de = readdir(d))) {
+	while ((more = fs_next_entry(d, &de, from, e)) > 0) {
 		autofree char *a = NULL, *b = NULL;
 
-		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
-			continue;
 		a = path_join(from, de->d_name);
 		b = path_join(to, de->d_name);
 		if (merge_over(a, b, e))
 			return -1;
 	}
+	if (more)
+		return -1;
 	return rmdir(from) ? err_sys(e, "cannot remove '%s'", from) : 0;
 }
 
@@ -416,12 +660,10 @@ int source_fetch_over(struct source *s, const char *to, struct err *e)
 {
 	autofree char *dir = path_dir(to), *tmp = NULL;
 	autoerr struct err none = ERR_INIT;
-	char name[32];
 
 	if (!fs_exists(to))
 		return source_fetch(s, to, NULL, e);
-	fs_temp_name(name);
-	tmp = path_join(dir, name);
+	tmp = temps_path(dir);
 	if (!source_fetch(s, tmp, NULL, e) && !merge_over(tmp, to, e))
 		return 0;
 	fs_rm_tree(tmp, &none);

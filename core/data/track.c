@@ -79,7 +79,7 @@ int track_unignore(struct project *p, const struct item *out, struct err *e)
 	if (!track_wants_ignore(p, out))
 		return 0;
 	abs = item_abs(out, p->repo->root);
-	if (gitignore_remove(abs, &file, e))
+	if (gitignore_remove(abs, p->repo->scm_root, &file, e))
 		return -1;
 	if (file)
 		repo_wrote(p->repo, file);
@@ -94,9 +94,18 @@ void track_rollback(struct project *p)
 		autoerr struct err none = ERR_INIT;
 		autofree char *file = NULL;
 
-		gitignore_remove(p->ignored.v[i], &file, &none);
+		gitignore_remove(p->ignored.v[i], p->repo->scm_root, &file, &none);
 	}
 	strvec_reset(&p->ignored);
+}
+
+int track_finish(struct project *p, int rc)
+{
+	if (rc)
+		track_rollback(p);
+	strvec_reset(&p->ignored);
+	project_index_drop(p);
+	return rc;
 }
 
 /* Content */
@@ -156,7 +165,7 @@ static int content_walk(struct project *p, const char *abs, const char *rel, str
 		return 0;               /* a repository of its own: DVC sees nothing in it */
 	if (c->is_dir && rel && repo_ignore(p->repo, &s.rules, e))
 		return -1;
-	rc = walk_tree(&c->w, abs, skip, &s, project_pool(p), e);
+	rc = walk_tree(&c->w, abs, skip, &s, project_pool(p), e) || ignore_unread(s.rules, e) ? -1 : 0;
 	if (!rc && s.ignore_file) {
 		where = *s.ignore_file ? path_join(abs, s.ignore_file) : xstrdup(abs);
 		rc = err_set(e, ERR_FAIL, ".dvcignore file should not be in collected dir path: '%s'", where);
@@ -219,6 +228,16 @@ int content_read(struct project *p, const char *abs, const char *rel, bool legac
 		 struct err *e)
 {
 	return content_read_as(p, abs, rel, legacy, import, NULL, 0, c, e);
+}
+
+int content_import(struct project *p, const char *abs, const char *rel, bool legacy, bool import, bool relink,
+		   struct content *c, struct err *e)
+{
+	static const enum link_kind copies[] = { LINK_REFLINK, LINK_COPY };
+
+	if (!import || relink)
+		return content_read(p, abs, rel, legacy, import, c, e);
+	return content_read_as(p, abs, rel, legacy, import, copies, ARRAY_LEN(copies), c, e);
 }
 
 int content_store_tree(struct project *p, bool legacy, const struct tree *t, struct err *e)
@@ -327,7 +346,8 @@ static size_t to_place(struct project *p, struct ingest *in, const char *abs, co
 		if (c->is_dir && !needs_link(p, in->store, abs, f))
 			continue;
 		GROW(*v, n, cap);
-		(*v)[n++] = (struct place){ .rel = f->path, .id = f->id, .replace = true };
+		(*v)[n++] = (struct place){ .rel = f->path, .id = f->id, .replace = true,
+					    .was = { true, f->is_link, f->ino, f->size, f->mtime_ns } };
 	}
 	return n;
 }
@@ -366,8 +386,57 @@ int content_link(struct project *p, const char *abs, bool legacy, const struct c
 
 /* Outputs */
 
+void track_keep_versions(struct item *out, const struct node *old_files, const struct hashinfo *old_hash,
+			 const struct meta *old_meta)
+{
+	struct map by_path = MAP_INIT;
+	struct node *seq;
+
+	if (!hashinfo_is_dir(&out->hash)) {
+		if (hashinfo_eq(&out->hash, old_hash))
+			meta_copy(&out->meta, old_meta);
+		return;
+	}
+	if (!old_files || !out->tree)
+		return;
+	for (size_t i = 0; i < old_files->n; i++)
+		if (node_get_str(old_files->v[i], "relpath"))
+			map_put(&by_path, node_get_str(old_files->v[i], "relpath"), old_files->v[i]);
+	seq = node_seq();
+	for (size_t i = 0; i < out->tree->n; i++) {
+		const struct tree_entry *t = &out->tree->e[i];
+		const struct node *old = map_get(&by_path, t->path);
+		char hex[OID_HEX_MAX];
+		struct node *entry;
+
+		oid_hex(hex, &t->id);
+		if (old && node_is_str(node_get(old, "md5"), hex)) {
+			node_push(seq, node_copy(old));
+			continue;
+		}
+		entry = node_map();
+		node_set(entry, "relpath", node_str(t->path));
+		node_set(entry, "md5", node_str(hex));
+		if (t->size >= 0)
+			node_set(entry, "size", node_int(t->size));
+		node_push(seq, entry);
+	}
+	map_release(&by_path, NULL);
+	node_free(out->files);
+	out->files = seq;
+}
+
 void track_set(struct item *out, const struct content *c, bool legacy)
 {
+	bool versions = out->files || out->meta.version_id;
+	autonode struct node *old_files = take(out->files);
+	struct hashinfo old_hash = { NULL, NULL };
+	struct meta old_meta = META_INIT;
+
+	if (versions) {
+		hashinfo_set(&old_hash, out->hash.name, out->hash.value);
+		meta_copy(&old_meta, &out->meta);
+	}
 	hashinfo_set_oid(&out->hash, &c->id);
 	if (legacy) {
 		autofree char *value = xstrdup(out->hash.value);
@@ -375,11 +444,14 @@ void track_set(struct item *out, const struct content *c, bool legacy)
 		hashinfo_set(&out->hash, "md5-dos2unix", value);
 	}
 	meta_copy(&out->meta, &c->meta);
-	node_free(out->files);
 	node_free(out->cloud);
-	out->files = out->cloud = NULL;
+	out->cloud = NULL;
 	tree_free(out->tree);
 	out->tree = c->tree ? tree_copy(c->tree) : NULL;
+	if (versions)
+		track_keep_versions(out, old_files, &old_hash, &old_meta);
+	hashinfo_set(&old_hash, NULL, NULL);
+	meta_release(&old_meta);
 }
 
 int track_keep_legacy(struct project *p, struct item *out, const char *abs, struct err *e)
@@ -395,24 +467,34 @@ int track_keep_legacy(struct project *p, struct item *out, const char *abs, stru
 	hashinfo_set_oid(&now, &c.id);
 	same = now.value && out->hash.value && !strcmp(now.value, out->hash.value);
 	if (!same)
-		hashinfo_set(&out->hash, "md5", NULL);
+		hashinfo_set(&out->hash, "md5", out->hash.value);
 	hashinfo_set(&now, NULL, NULL);
-	return same;
+	return c.tree && content_store_tree(p, true, c.tree, e) ? -1 : same;
 }
 
-static bool is_empty(const char *abs, const struct content *c)
+bool track_is_empty(const char *abs)
 {
+	struct stat st;
 	DIR *d;
 	bool any = false;
 
-	if (!c->is_dir)
-		return c->st.st_size == 0;
-	d = c->w.n ? NULL : opendir(abs);
+	if (stat(abs, &st))
+		return false;
+	if (!S_ISDIR(st.st_mode))
+		return !st.st_size;
+	d = opendir(abs);
 	for (struct dirent *de; d && !any && (de = readdir(d));)
 		any = strcmp(de->d_name, ".") && strcmp(de->d_name, "..");
 	if (d)
 		closedir(d);
-	return !c->w.n && !any;
+	return d && !any;
+}
+
+void track_say_empty(const struct project *p, const struct item *i)
+{
+	autofree char *shown = item_show(i, p->repo->cwd_rel);
+
+	notice(NOTICE_WARN, "'%s' is empty.", shown);
 }
 
 /* A file is text for DVC when its first block has no NUL and at most 30 % unusual bytes. */
@@ -435,9 +517,14 @@ static int check_metric(const char *abs, struct err *e)
 
 int track_missing(struct project *p, const struct item *i, struct err *e)
 {
-	autofree char *shown = item_show(i, p->repo->cwd_rel);
+	autofree char *shown = item_show(i, p->repo->cwd_rel), *abs = item_abs(i, p->repo->root);
+	const char *what = i->is_out ? "output" : "dependency";
+	struct stat st;
 
-	return err_set(e, ERR_NOTFOUND, "%s '%s' does not exist", i->is_out ? "output" : "dependency", shown);
+	/* A link that leads nowhere is there, for DVC. */
+	if (abs && !lstat(abs, &st) && S_ISLNK(st.st_mode) && stat(abs, &st))
+		return err_set(e, ERR_NOTFOUND, "%s '%s' is not a file or directory", what, shown);
+	return err_set(e, ERR_NOTFOUND, "%s '%s' does not exist", what, shown);
 }
 
 /* What exists for DVC: ignored outputs count as absent. */
@@ -450,7 +537,7 @@ static bool exists(struct project *p, const struct item *i, const char *abs)
 		return false;
 	if (!i->is_out || !i->path || repo_ignore(p->repo, &g, &none))
 		return true;
-	return !ignore_is(g, i->path, fs_is_dir(abs));
+	return !ignore_hides_out(g, i->path, fs_is_dir(abs));
 }
 
 /* Only the part at 'inside' goes into the cache, with the manifest of the whole: what DVC's commit of a part does. */
@@ -462,9 +549,17 @@ static int store_part(struct project *p, struct item *out, const char *inside, i
 	autofree char *rel = path_join(out->path, inside);
 	bool unlinked = false;
 
-	if (content_read(p, abs, rel, legacy, true, &c, e) || content_store_tree(p, legacy, whole->tree, e))
+	if (content_import(p, abs, rel, legacy, true, !(flags & TRACK_NO_RELINK), &c, e)
+	    || content_store_tree(p, legacy, whole->tree, e))
 		return -1;
-	return flags & TRACK_NO_RELINK ? 0 : content_link(p, abs, legacy, &c, &unlinked, e);
+	if (flags & TRACK_NO_RELINK)
+		return 0;
+	c.meta.isexec = false;          /* of a directory's members nothing of the kind is recorded */
+	if (content_link(p, abs, legacy, &c, &unlinked, e))
+		return -1;
+	if (!unlinked)
+		links_save(p, rel);
+	return 0;
 }
 
 int track_save_part(struct project *p, struct item *out, const char *inside, unsigned flags, struct err *e)
@@ -502,16 +597,17 @@ int track_save(struct project *p, struct item *out, unsigned flags, struct err *
 	if (out->is_metric && check_metric(abs, e))
 		return -1;
 	legacy = track_keep_legacy(p, out, abs, e);
-	if (legacy < 0 || content_read(p, abs, out->path, legacy, import, &c, e))
+	if (legacy < 0
+	    || content_import(p, abs, out->path, legacy, import, !(flags & TRACK_NO_RELINK), &c, e))
 		return -1;
-	if (is_empty(abs, &c))
-		notice(NOTICE_WARN, "'%s' is empty.", shown);
+	if (!(flags & TRACK_NO_GIT) && track_is_empty(abs))
+		track_say_empty(p, out);
 	if (import && c.tree && content_store_tree(p, legacy, c.tree, e))
 		return -1;
 	if (import && !(flags & TRACK_NO_RELINK) && content_link(p, abs, legacy, &c, &unlinked, e))
 		return -1;
 	track_set(out, &c, legacy);
-	if (import && out->path)
+	if (import && out->path && !(flags & TRACK_NO_RELINK) && !unlinked)
 		links_save(p, out->path);
 	if (unlinked)
 		strvec_push(&p->unlinked, shown);

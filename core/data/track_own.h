@@ -25,24 +25,29 @@ void content_release(struct content *c);
 int  content_read(struct project *p, const char *abs, const char *rel, bool legacy, bool import, struct content *c,
 		  struct err *e);
 /* The same with other kinds of links than cache.type. */
+/* An import with or without relinking: without it the file stays as it is, and is copied. */
+int  content_import(struct project *p, const char *abs, const char *rel, bool legacy, bool import, bool relink,
+		    struct content *c, struct err *e);
 int  content_read_as(struct project *p, const char *abs, const char *rel, bool legacy, bool import,
 		     const enum link_kind *types, size_t ntypes, struct content *c, struct err *e);
 int  content_store_tree(struct project *p, bool legacy, const struct tree *t, struct err *e);
 /* Makes the files links of the configured kind. *unlinked: no kind works here, nothing was changed. */
 int  content_link(struct project *p, const char *abs, bool legacy, const struct content *c, bool *unlinked, struct err *e);
 
-/* ERR_FAIL with DVC's advice when git tracks the output. */
-int  track_check_git(struct project *p, const struct item *out, struct err *e);
 /* True when DVC keeps this output out of git by a line in a .gitignore. */
 bool track_wants_ignore(const struct project *p, const struct item *out);
-/* Takes this command's ignore lines back. */
-void track_rollback(struct project *p);
-/* Records content as the output's. */
+/* Cloud versions of members that did not change stay (format notes 4.6). */
+void track_keep_versions(struct item *out, const struct node *old_files, const struct hashinfo *old_hash,
+			 const struct meta *old_meta);
+/* Records content as the output's, with the versions of what did not change. */
 void track_set(struct item *out, const struct content *c, bool legacy);
 /* 1: the output is recorded the 2.x way and unchanged, so it stays so; 0: it is (now) a 3.x output. */
 int  track_keep_legacy(struct project *p, struct item *out, const char *abs, struct err *e);
 /* As track_save(), but only what lies at 'inside' is stored (NULL: all). */
 int  track_save_part(struct project *p, struct item *out, const char *inside, unsigned flags, struct err *e);
+/* DVC's warning about a file or directory without content, for who records it. */
+bool track_is_empty(const char *abs);
+void track_say_empty(const struct project *p, const struct item *i);
 int  track_missing(struct project *p, const struct item *i, struct err *e);    /* DVC's "output 'x' does not exist" */
 
 #endif

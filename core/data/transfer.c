@@ -15,7 +15,9 @@
 #include "core/repo/repo.h"
 #include "core/stage/stage.h"
 
-#include <ctype.h>
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <fcntl.h>
 
 #define MANIFEST_MAX (1ull << 30)
@@ -70,6 +72,7 @@ static void hold_manifests(struct run *x, uint8_t in_state)
 
 			err_set(&why, ERR_FAIL, "a file of the directory could not be transferred");
 			run_fail(x, m, NULL, &why);
+			x->res->fail[x->res->nfail - 1].implied = true;
 		} else if (s == WANT_HELD) {
 			m->state = WANT_HELD;
 			x->res->counted++;      /* DVC counts what it meant to send */
@@ -177,6 +180,30 @@ static int push_open(struct run *x, struct err *e)
 	return rc;
 }
 
+/* A directory that cannot be made ends DVC before it tries one object. It is only tried: the remote makes it its way. */
+static int try_root(const struct remote *r, struct err *e)
+{
+	autofree char *dir = path_is_url(r->url) ? NULL : path_join(r->url, "files"), *up = NULL;
+	int sys = 0;
+
+	if (!dir || fs_exists(dir))
+		return 0;
+	for (up = path_dir(dir); strcmp(up, "/") && !fs_exists(up);) {
+		free(take(dir));
+		dir = take(up);
+		up = path_dir(dir);
+	}
+	if (mkdir(dir, 0777))
+		sys = errno;
+	else
+		rmdir(dir);
+	if (!sys || sys == EEXIST)
+		return 0;
+	err_set(e, err_code_of_errno(sys), "unexpected error - [Errno %d] %s: '%s'", sys, strerror(sys), dir);
+	e->exit_status = 255;
+	return -1;
+}
+
 int transfer_push_set(struct project *p, struct remote *r, struct want_set *w, const struct transfer_opts *o,
 		      struct transfer_result *res, struct err *e)
 {
@@ -185,7 +212,7 @@ int transfer_push_set(struct project *p, struct remote *r, struct want_set *w, c
 
 	if (!w->n)
 		return 0;
-	if (run_open(&x, p, r, w, o, res, e))
+	if (run_open(&x, p, r, w, o, res, e) || (!o->dry_run && try_root(r, e)))
 		return -1;
 	/* With --check a present but wrong object is replaced. */
 	x.overwrite = o->check || !(r->caps & REMOTE_COND_PUT);
@@ -239,18 +266,26 @@ static struct collect_opts with_remote(const struct collect_opts *c, const struc
 	return own;
 }
 
+/* No remote at all is no error here; one that is named and not there is. */
+static bool is_known(struct project *p, const char *name)
+{
+	if (!name)
+		name = config_get(p->repo->config, "core", "remote");
+	return !name || config_has_remote(p->repo->config, name);
+}
+
 int transfer_push(struct project *p, const struct collect_opts *c, const struct transfer_opts *o,
 		  struct transfer_result *res, struct err *e)
 {
 	struct collect_opts own = with_remote(c, o, true);
-	struct want_parts parts = { NULL, 0, 0 };
+	struct want_parts parts = WANT_PARTS_INIT;
 	struct remote *r = NULL;
 	int rc = -1;
 
 	if ((c->all_branches || c->all_tags || c->all_commits) && versioned_is(p, o->remote))
 		return err_set(e, ERR_FAIL, "Multiple rev push is unsupported for cloud versioned remotes");
 	/* An unknown remote is an error before anything is looked at. */
-	if ((o->remote && remote_open_named(&r, p->repo, o->remote, o->jobs, e)) ||
+	if (((o->remote || !is_known(p, NULL)) && remote_open_named(&r, p->repo, o->remote, o->jobs, e)) ||
 	    (o->run_cache && !versioned_is(p, o->remote) && push_runs(p, o, res, e)) || transfer_collect_parts(p, &own, &parts, e))
 		goto undo;
 	remote_close(r);
@@ -383,6 +418,40 @@ static void free_name(struct run *x, size_t i)
 		store_drop(x->store[x->w->v[i].legacy], x->temp[i]);
 }
 
+static bool is_there(struct run *x, const struct want *m)
+{
+	char key[OID_KEY_MAX];
+	struct rop op = { .kind = ROP_STAT, .key = key, .fd = -1 };
+	autoerr struct err none = ERR_INIT;
+
+	oid_key(key, &m->id, m->legacy);
+	return remote_do(x->r, &op, &none) == RC_OK;
+}
+
+/* As in DVC a remote that has a manifest and not all it names is broken: what is not there failed, it is not just missing. */
+static void fail_absent(struct run *x)
+{
+	for (size_t i = 0; i < x->w->ng; i++) {
+		const struct want_group *g = &x->w->g[i];
+		const struct want *m = g->manifest ? &x->w->v[g->manifest - 1] : NULL;
+		int there = m && m->state == WANT_READ ? 1 : -1;
+
+		for (size_t k = 0; g->tree && k < g->tree->n && there; k++) {
+			struct want *w = want_find(x->w, &g->tree->e[k].id, m->legacy);
+			autoerr struct err why = ERR_INIT;
+			char key[OID_KEY_MAX];
+
+			if (!w || w->state != WANT_MISSING)
+				continue;
+			if (there < 0 && !(there = is_there(x, m)))
+				break;
+			oid_key(key, &w->id, w->legacy);
+			err_set(&why, ERR_NOTFOUND, "[Errno 2] No such file or directory: '%s/%s'", x->r->url, key);
+			run_fail(x, w, NULL, &why);
+		}
+	}
+}
+
 static int fetch_open(struct run *x, struct err *e)
 {
 	size_t before = x->w->n;
@@ -396,6 +465,7 @@ static int fetch_open(struct run *x, struct err *e)
 	if (run_all(x, RUN_GET, 0, is_file, e))
 		return -1;
 	proc_fault("fetch.children");
+	fail_absent(x);
 	hold_manifests(x, WANT_READ);
 	for (size_t i = 0; i < x->ntemp; i++)
 		if (x->w->v[i].state != WANT_READ)
@@ -469,19 +539,42 @@ static bool all_cached(struct project *p, const struct want_set *w, struct err *
 	return all;
 }
 
+/* One import that cannot be had does not keep the others from coming: what it lacks is told, and missing later on. */
+static int fetch_import(struct project *p, struct item *out, const char *inside, const struct transfer_opts *o,
+			struct transfer_result *res, struct err *e)
+{
+	autoerr struct err why = ERR_INIT;
+	uint64_t n = 0;
+
+	if (proc_check(e))
+		return -1;
+	if (import_fn(p, out, inside, o->jobs, &n, &why)) {
+		if (why.code == ERR_INTR || why.code == ERR_UNSAFE) {
+			err_move(e, &why);
+			return -1;
+		}
+		if (why.code == ERR_NOTFOUND)
+			res->nmissing++;
+		else
+			res->nunreached++;
+		notice(NOTICE_WARN, "failed to fetch '%s' - %s", out->path, why.code == ERR_NOTFOUND ? "its source lacks it" :
+		       why.msg ? why.msg : "");
+	}
+	res->objects += n;
+	res->counted += n;
+	return 0;
+}
+
 static int fetch_imports(struct project *p, struct want_set *w, const struct transfer_opts *o, struct transfer_result *res,
 			 bool *any, struct err *e)
 {
 	for (size_t i = 0; import_fn && !o->dry_run && i < w->ng; i++) {
 		struct item *out = w->g[i].out;
-		uint64_t n = 0;
 
-		if (!out || !stage_is_repo_import(out->stage))
+		if (!out || w->g[i].kept || !(stage_is_repo_import(out->stage) || stage_is_versioned_import(out->stage)))
 			continue;
-		if (import_fn(p, out, w->g[i].inside, o->jobs, &n, e))
+		if (fetch_import(p, out, w->g[i].inside, o, res, e))
 			return -1;
-		res->objects += n;
-		res->counted += n;
 		*any = true;
 	}
 	return 0;
@@ -501,21 +594,6 @@ static void reread(struct project *p, struct want_set *w)
 	}
 }
 
-/* No remote at all is no error here; one that is named and not there is. */
-static bool is_known(struct project *p, const char *name)
-{
-	autofree char *low = NULL;
-
-	if (!name)
-		name = config_get(p->repo->config, "core", "remote");
-	if (!name)
-		return true;
-	low = xstrdup(name);
-	for (char *c = low; *c; c++)
-		*c = (char)tolower((unsigned char)*c);
-	return config_has_remote(p->repo->config, low);
-}
-
 static int fetch_part(struct project *p, struct want_part *part, const struct transfer_opts *o, struct transfer_result *res,
 		      struct err *e)
 {
@@ -526,6 +604,8 @@ static int fetch_part(struct project *p, struct want_part *part, const struct tr
 	int rc;
 
 	/* DVC wants the remote to exist even when nothing is asked of it. */
+	if (!name && !is_known(p, name))
+		return 0;       /* only revisions with other settings were collected: nowhere to ask */
 	if (part->set.ng && !is_known(p, name) && remote_open_named(&r, p->repo, name, o->jobs, &why)) {
 		notice(NOTICE_WARN, "failed to collect 'workspace', skipping");
 		err_move(e, &why);
@@ -563,18 +643,37 @@ static int fetch_runs(struct project *p, const struct transfer_opts *o, struct t
 	return rc;
 }
 
+static int fetch_partial(struct project *p, const struct want_parts *parts, const struct transfer_opts *o,
+			 struct transfer_result *res, struct err *e)
+{
+	for (size_t i = 0; import_fn && !o->dry_run && i < parts->npartial; i++)
+		if (fetch_import(p, parts->partial[i], NULL, o, res, e))
+			return -1;
+	return 0;
+}
+
+int transfer_fetch_runs(struct project *p, const struct transfer_opts *o, struct transfer_result *res, struct err *e)
+{
+	return versioned_is(p, o->remote) ? 0 : fetch_runs(p, o, res, e);
+}
+
 int transfer_fetch(struct project *p, const struct collect_opts *c, const struct transfer_opts *o,
 		   struct transfer_result *res, struct err *e)
 {
 	struct collect_opts own = with_remote(c, o, false);
-	struct want_parts parts = { NULL, 0, 0 };
+	struct want_parts parts = WANT_PARTS_INIT;
 	int rc;
 
-	if (o->run_cache && !versioned_is(p, o->remote) && fetch_runs(p, o, res, e))
+	/* without a remote there is no history to bring, and what follows says so */
+	if (o->run_cache && (o->remote || config_get(p->repo->config, "core", "remote")) && is_known(p, o->remote) &&
+	    transfer_fetch_runs(p, o, res, e))
 		return -1;
+	own.keep = versioned_is(p, o->remote);
 	rc = transfer_collect_parts(p, &own, &parts, e);
 	for (size_t i = 0; i < parts.n && !rc; i++)
 		rc = fetch_part(p, &parts.v[i], o, res, e);
+	if (!rc)
+		rc = fetch_partial(p, &parts, o, res, e);
 	want_parts_release(&parts);
 	return rc;
 }

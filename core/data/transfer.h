@@ -25,7 +25,8 @@ struct want_group {
 	char *path;                     /* root-relative */
 	char *inside;                   /* path inside a directory; NULL: all of it */
 	char *remote;                   /* the output's own remote, or NULL */
-	struct item *out;               /* in the index of the work tree; NULL: of another revision */
+	struct item *out;               /* in the index of the work tree; NULL: of another revision that is not kept */
+	bool kept;                      /* out is another revision's */
 	struct tree *tree;              /* a directory's manifest once it was read */
 	uint32_t manifest;              /* want + 1 of the manifest, 0: a file */
 };
@@ -49,7 +50,8 @@ void want_release(struct want_set *w);
 char *want_path(const struct want_set *w, const struct want *x);        /* root-relative; malloc'd */
 struct want *want_find(const struct want_set *w, const struct oid *id, bool legacy);
 
-struct failure { char *path; struct oid id; bool legacy; int http_status; char *code, *msg; };
+/* implied: a manifest whose files failed; they tell the reason. */
+struct failure { char *path; struct oid id; bool legacy, implied; int http_status; char *code, *msg; };
 struct planned { char *path; struct oid id; uint64_t size; };
 struct transfer_result {
 	uint64_t objects, bytes;        /* moved (or, dry, would be) */
@@ -59,6 +61,7 @@ struct transfer_result {
 	struct planned *plan;           /* dry run */
 	size_t nplan, plan_cap;
 	size_t nmissing;                /* objects that are neither here nor there; a warning has named them */
+	size_t nunreached;              /* imports whose source could not be asked; a warning has said why */
 };
 void transfer_result_release(struct transfer_result *r);
 
@@ -67,27 +70,41 @@ struct transfer_opts {
 	unsigned jobs;
 	bool dry_run, check;            /* check: ask for every object, trust nothing */
 	bool run_cache;
+	bool tells_missing;             /* the caller names what nobody has */
 };
 /* Which revisions, as the user asked (-a -T -A and the work tree), and which targets. */
 struct collect_opts {
 	const struct strvec *targets;
 	bool all_branches, all_tags, all_commits, recursive, with_deps, glob;
+	bool strict;                    /* a revision that cannot be read ends it, and outputs without a hash are named */
+	bool keep;                      /* the outputs of other revisions stay at hand, with what their pointers record */
 	bool push;                      /* leave out outputs with push: false, and what was imported from repositories */
 	const char *remote;             /* leave out outputs of another remote */
 	const struct strvec *types;     /* NULL or empty: all; "metrics", "plots" */
-	uint64_t max_size;              /* leave out outputs of this size or more; 0: none */
+	int64_t max_size;               /* leave out outputs of this size or more; 0: none */
 };
 /* All in one set; manifests that the cache has are read. */
 int  transfer_collect(struct project *p, const struct collect_opts *c, struct want_set *out, struct err *e);
 /* The wants of one remote; remote NULL: the default one. */
 struct want_part { char *remote; struct want_set set; };
-struct want_parts { struct want_part *v; size_t n, cap; };
+struct kept_index;
+struct want_parts {
+	struct want_part *v;
+	size_t n, cap;
+	struct kept_index *kept;
+	size_t nkept, kept_cap;
+	struct item **partial;          /* imports of the work tree that nothing is recorded for yet; borrowed */
+	size_t npartial, cappartial;
+};
+#define WANT_PARTS_INIT { NULL, 0, 0, NULL, 0, 0, NULL, 0, 0 }
 void want_parts_release(struct want_parts *p);
 int  transfer_collect_parts(struct project *p, const struct collect_opts *c, struct want_parts *out, struct err *e);
 int  transfer_push(struct project *p, const struct collect_opts *c, const struct transfer_opts *o,
 		   struct transfer_result *r, struct err *e);
 int  transfer_fetch(struct project *p, const struct collect_opts *c, const struct transfer_opts *o,
 		    struct transfer_result *r, struct err *e);
+/* The run-cache of the remote alone; nothing for a remote that cannot have one. */
+int  transfer_fetch_runs(struct project *p, const struct transfer_opts *o, struct transfer_result *r, struct err *e);
 /* Which objects of w the remote holds (18 bytes a key: oid, legacy): 'status -c', 'data status --not-in-remote', gc -c. */
 struct binset;
 #define WANT_KEY 18
@@ -96,6 +113,10 @@ int  transfer_have(struct project *p, struct remote *r, struct want_set *w, bool
 /* Brings manifests of w that only the remote has into the cache, verified; what cannot be read stays away. *got says how
  * many: collect again when it is not 0. */
 int  transfer_manifests(struct project *p, struct remote *r, const struct want_set *w, size_t *got, struct err *e);
+/* One of them, from the remote of this name (NULL: the default one). False: it could not be had; that the remote answered
+ * so, a warning has said. */
+bool transfer_manifest(struct project *p, const char *remote, const struct oid *id, bool legacy);
+void transfer_warn_nowhere(const struct oid *id, bool legacy);
 /* Objects named by id, not collected from a repository: imports from another one, add --to-remote. */
 void want_add_object(struct want_set *w, const char *path, const struct oid *id, bool legacy, uint64_t size);
 int  transfer_fetch_set(struct project *p, struct remote *r, struct want_set *w, const struct transfer_opts *o,
@@ -104,7 +125,8 @@ int  transfer_push_set(struct project *p, struct remote *r, struct want_set *w, 
 		       struct transfer_result *res, struct err *e);
 
 /* Imports bring their own source: set by who knows them (core/pipeline). Fetches what the output's cache lacks; *objects is
- * increased. Asked only for outputs of the work tree whose stage is a repository import. */
+ * increased. Asked only for outputs of the work tree whose stage is a repository import, or an import that nothing is
+ * recorded for: that one gets its hash, in memory. */
 typedef int transfer_import_fn(struct project *p, struct item *out, const char *inside, unsigned jobs, uint64_t *objects,
 			       struct err *e);
 void transfer_set_import(transfer_import_fn *fn);

@@ -6,6 +6,8 @@
 #include "core/base/own.h"
 #include "core/cache/store.h"
 #include "core/cache/tree.h"
+#include "core/data/inuse.h"
+#include "core/data/partial.h"
 #include "core/data/project.h"
 #include "core/repo/gitrepo.h"
 #include "core/repo/repo.h"
@@ -137,17 +139,26 @@ struct collector {
 	const struct collect_opts *c;
 	struct want_parts *parts;
 	bool split;                     /* a set for every remote */
-	bool workspace;                 /* items stay alive */
+	bool workspace;                 /* items stay alive in any case */
 	struct binset seen;             /* groups: (oid, legacy) of whole outputs that were added already */
 };
 
+/* collect_opts.keep */
+struct kept_index { struct index *x; struct srctree *t; };
+
 void want_parts_release(struct want_parts *p)
 {
+	for (size_t i = 0; i < p->nkept; i++) {
+		index_free(p->kept[i].x);
+		srctree_close(p->kept[i].t);
+	}
+	free(p->kept);
 	for (size_t i = 0; i < p->n; i++) {
 		free(p->v[i].remote);
 		want_release(&p->v[i].set);
 	}
 	free(p->v);
+	free(p->partial);
 	memset(p, 0, sizeof(*p));
 }
 
@@ -180,7 +191,7 @@ static bool out_wanted(const struct collect_opts *c, const struct item *o)
 		return false;
 	if (c->remote && o->remote && strcmp(c->remote, o->remote))
 		return false;
-	return !c->max_size || o->meta.size <= 0 || (uint64_t)o->meta.size < c->max_size;
+	return !c->max_size || o->meta.size <= 0 || o->meta.size < c->max_size;
 }
 
 /* A whole output that another revision has named already needs no second look at its manifest. */
@@ -213,6 +224,20 @@ static int read_manifest(struct project *p, struct want_set *w, size_t group, bo
 	return 0;
 }
 
+/* Imported without its content (--no-download): the source is all there is of it. */
+static void add_partial(struct collector *k, struct item *o)
+{
+	struct want_parts *p = k->parts;
+
+	if (!k->workspace || k->c->push || !partial_is(o))
+		return;
+	for (size_t i = 0; i < p->npartial; i++)
+		if (p->partial[i] == o)
+			return;
+	GROW(p->partial, p->npartial, p->cappartial);
+	p->partial[p->npartial++] = o;
+}
+
 static int add_out(struct collector *k, struct item *o, const char *inside, struct err *e)
 {
 	bool legacy = hashinfo_is_legacy(&o->hash);
@@ -222,8 +247,15 @@ static int add_out(struct collector *k, struct item *o, const char *inside, stru
 	struct oid id;
 	size_t group;
 
-	if (!out_wanted(k->c, o) || !hashinfo_oid(&o->hash, &id))
+	if (k->c->strict && o->cache && !stage_is_import(o->stage) && (!k->c->push || o->can_push) && !o->hash.value &&
+	    !o->files)
+		inuse_warn_unrecorded(k->p, o, k->workspace);
+	if (!out_wanted(k->c, o))
 		return 0;
+	if (!hashinfo_oid(&o->hash, &id)) {
+		add_partial(k, o);
+		return 0;
+	}
 	/* Of the work tree every output is kept: remotes that go by names need each. */
 	if (!inside && seen_before(k, &id, legacy, o->remote) && !k->workspace)
 		return 0;
@@ -231,7 +263,8 @@ static int add_out(struct collector *k, struct item *o, const char *inside, stru
 	group = w->ng;
 	g = group_add(w, o->path, id.is_dir ? inside : NULL);
 	g->remote = xstrdup(o->remote);
-	g->out = k->workspace ? o : NULL;
+	g->out = k->workspace || k->c->keep ? o : NULL;
+	g->kept = !k->workspace;
 	x = want_add(w, &id, legacy, (uint32_t)group, NULL, !id.is_dir && o->meta.size > 0 ? (uint64_t)o->meta.size : 0);
 	if (!id.is_dir)
 		return 0;
@@ -275,7 +308,7 @@ static int add_workspace(struct collector *k, struct err *e)
 	k->workspace = true;
 	if (some ? project_index_some(k->p, &x, e) : project_index(k->p, &x, e))
 		return -1;
-	return add_index(k, x, e);
+	return add_index(k, x, e) || (!k->c->strict && project_remotes_known(k->p, x, NULL, REMOTES_ALL, e)) ? -1 : 0;
 }
 
 static int add_revision(struct collector *k, const char *sha, struct err *e)
@@ -291,11 +324,27 @@ static int add_revision(struct collector *k, const char *sha, struct err *e)
 		x = index_new(k->p->repo, t);
 		rc = add_index(k, x, e);
 	} else if (!index_load(&x, k->p->repo, t, 0, e)) {
-		rc = add_index(k, x, e);
+		rc = (!k->c->strict && project_remotes_known(k->p, x, t, REMOTES_ALL, e)) || add_index(k, x, e) ? -1 : 0;
+	}
+	if (k->c->keep) {
+		GROW(k->parts->kept, k->parts->nkept, k->parts->kept_cap);
+		k->parts->kept[k->parts->nkept++] = (struct kept_index){ x, t };
+		return rc;
 	}
 	index_free(x);
 	srctree_close(t);
 	return rc;
+}
+
+/* The ones of the same commit go by all their names, as DVC shows them. */
+static char *names_of(const struct git_refs *refs, size_t i)
+{
+	autostr struct str s = STR_INIT;
+
+	for (size_t k = i; k < refs->n; k++)
+		if (refs->v[k].name && !strcmp(refs->v[k].sha, refs->v[i].sha))
+			str_addf(&s, "%s%s", s.len ? "," : "", refs->v[k].name);
+	return s.len ? str_take(&s) : xstrdup(refs->v[i].sha);
 }
 
 static int refs_of(const struct collect_opts *c, struct gitrepo *g, struct git_refs *refs, struct err *e)
@@ -305,6 +354,13 @@ static int refs_of(const struct collect_opts *c, struct gitrepo *g, struct git_r
 	if (c->all_branches && gitrepo_branches(g, refs, e))
 		return -1;
 	return c->all_tags ? gitrepo_tags(g, refs, e) : 0;
+}
+
+/* Where one revision is too many: it is named. */
+static int refuse(const char *name, struct err *why, struct err *e)
+{
+	err_move(e, why);
+	return e->code == ERR_INTR ? -1 : err_wrap(e, "Failed to collect '%s'", name);
 }
 
 /* Commits whose trees are equal need one look. */
@@ -323,27 +379,34 @@ static int add_revisions(struct collector *k, size_t *good, struct err *e)
 		goto undo;
 	for (size_t i = 0; i < refs.n; i++) {
 		autoerr struct err why = ERR_INIT;
+		autofree char *name = NULL, *tree = NULL;
 		struct gittree *t = NULL;
 		bool known = true;
 
+		if (map_has(&trees, refs.v[i].sha))
+			continue;
+		map_put(&trees, refs.v[i].sha, k);
+
 		if (!gittree_open(&t, g, refs.v[i].sha, &why)) {
-			known = map_has(&trees, gittree_id(t));
-			map_put(&trees, gittree_id(t), t);
+			known = map_has(&trees, gittree_id(t)) || !repo_in_tree(k->p->repo, t);
+			tree = xstrdup(gittree_id(t));
 			gittree_close(t);
 		}
 		if (!why.code && known)
 			continue;
 		if (!why.code && !add_revision(k, refs.v[i].sha, &why)) {
 			++*good;
+			map_put(&trees, tree, k);       /* one that fails is told of each time */
 			continue;
 		}
-		if (why.code == ERR_INTR) {
-			err_move(e, &why);
+		name = names_of(&refs, i);
+		if (why.code == ERR_INTR || k->c->strict) {
+			refuse(name, &why, e);
 			goto undo;
 		}
-		notice(NOTICE_WARN, "failed to collect '%s', skipping", refs.v[i].name ? refs.v[i].name : refs.v[i].sha);
-		if (!e->code)
-			err_move(e, &why);
+		notice(NOTICE_WARN, "failed to collect '%s', skipping", name);
+		err_release(e);
+		err_move(e, &why);      /* the last one is reported, as by DVC */
 	}
 	rc = 0;
 undo:
@@ -359,14 +422,25 @@ static int collect(struct project *p, const struct collect_opts *c, bool split, 
 	size_t good = 0;
 	int rc = 0;
 
-	if (!add_workspace(&k, &first))
+	if (c->glob && c->push && (!c->targets || !c->targets->n))
+		return err_set(e, ERR_FAIL, "Glob [] has no matches.");
+	if (!add_workspace(&k, &first)) {
 		good++;
-	else if (first.code != ERR_INTR)
+	} else if (c->strict || (c->glob && first.msg && str_starts(first.msg, "Glob ["))) {
+		binset_release(&k.seen);
+		if (c->strict)
+			return refuse("workspace", &first, e);
+		err_move(e, &first);    /* names are made of patterns before anything is collected */
+		return -1;
+	} else if (first.code != ERR_INTR) {
 		notice(NOTICE_WARN, "failed to collect 'workspace', skipping");
+	}
 	if (first.code != ERR_INTR && (c->all_branches || c->all_tags || c->all_commits))
 		rc = add_revisions(&k, &good, &later);
-	if (!first.code)
+	if (later.code) {
+		err_release(&first);
 		err_move(&first, &later);
+	}
 	binset_release(&k.seen);
 	if (rc || first.code == ERR_INTR || !good) {
 		if (!first.code)
@@ -384,7 +458,7 @@ int transfer_collect_parts(struct project *p, const struct collect_opts *c, stru
 
 int transfer_collect(struct project *p, const struct collect_opts *c, struct want_set *out, struct err *e)
 {
-	struct want_parts parts = { NULL, 0, 0 };
+	struct want_parts parts = WANT_PARTS_INIT;
 	int rc = collect(p, c, false, &parts, e);
 
 	if (!rc && parts.n) {

@@ -8,6 +8,7 @@
 #include "core/data/transfer.h"
 
 struct store;
+struct trail;
 
 /* want.state */
 enum {
@@ -35,6 +36,7 @@ struct run {
 	char **temp;                    /* by want: file of a manifest that waits for its name */
 	size_t ntemp;
 	/* transfer_run.c's */
+	struct trail *trail;
 	size_t active;
 	bool stop, answered;
 	struct err fatal;

@@ -202,7 +202,7 @@ int plan_have(struct run *x, bool check, struct err *e)
 	return run_all(x, RUN_STAT, 0, NULL, e);
 }
 
-void warn_missing(struct run *x)
+static void warn_missing_of(struct run *x, bool legacy)
 {
 	autostr struct str s = STR_INIT;
 	char hex[OID_HEX_MAX];
@@ -210,15 +210,22 @@ void warn_missing(struct run *x)
 	for (size_t i = 0; i < x->w->n; i++) {
 		const struct want *w = &x->w->v[i];
 
-		if (w->state != WANT_MISSING)
+		if (w->state != WANT_MISSING || w->legacy != legacy)
 			continue;
 		oid_hex(hex, &w->id);
 		str_addf(&s, "\n%s: %s", w->legacy ? "md5-dos2unix" : "md5", hex);
 		x->res->nmissing++;
 	}
-	if (s.len)
+	if (s.len && !x->o->tells_missing)
 		notice(NOTICE_WARN, "Some of the cache files do not exist neither locally nor on remote. "
 		       "Missing cache files:%s", str_cstr(&s));
+}
+
+/* DVC transfers each kind of hash on its own. */
+void warn_missing(struct run *x)
+{
+	warn_missing_of(x, true);
+	warn_missing_of(x, false);
 }
 
 int transfer_have(struct project *p, struct remote *r, struct want_set *w, bool check, struct binset *have, struct err *e)

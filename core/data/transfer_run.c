@@ -8,17 +8,17 @@
 #include "core/base/own.h"
 #include "core/base/proc.h"
 #include "core/base/progress.h"
+#include "core/base/trail.h"
 #include "core/cache/store.h"
+#include "core/data/incoming.h"
 #include "core/data/project.h"
+#include "core/stage/stage.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define PART_MIN (4u << 20)     /* downloads that are worth going on with after a crash */
 #define CORRUPT_TRIES 3
-#define REHASH_BUF (1u << 20)
 
 struct task {
 	struct rop op;
@@ -27,121 +27,45 @@ struct task {
 	size_t index;
 	enum run_kind kind;
 	struct store *s;
-	int fd;
-	char *tmp;              /* as store_temp() names it */
-	struct md5 md5;
-	uint64_t got;           /* received; or, of a put, told to the progress */
+	struct incoming in;     /* of a get */
+	int fd;                 /* of a put */
+	uint64_t told;          /* of a put: to the progress */
 	unsigned corrupt;
-	bool is_part;           /* tmp has the name that the next process finds */
 	char key[OID_KEY_MAX];
 };
-
-/* ---- partial downloads: ".<id in base64url>.tmp" among the store's temporaries ---- */
-
-static void part_name(char out[32], const struct oid *id)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	uint32_t acc = 0;
-	int bits = 0, n = 0;
-
-	out[n++] = '.';
-	for (int i = 0; i < 16; i++) {
-		acc = acc << 8 | id->md5[i];
-		for (bits += 8; bits >= 6; bits -= 6)
-			out[n++] = digits[acc >> (bits - 6) & 63];
-	}
-	out[n++] = digits[acc << (6 - bits) & 63];
-	memcpy(out + n, ".tmp", 5);
-}
-
-static char *part_path(const struct task *t, char name[32])
-{
-	part_name(name, &t->w->id);
-	return store_temp_path(t->s, name);
-}
-
-static int rehash(struct task *t, struct err *e)
-{
-	autofree unsigned char *buf = xmalloc(REHASH_BUF);
-	ssize_t n;
-
-	while ((n = pread(t->fd, buf, REHASH_BUF, (off_t)t->got)) > 0) {
-		md5_update(&t->md5, buf, (size_t)n);
-		t->got += (uint64_t)n;
-		if (proc_check(e))
-			return -1;
-	}
-	return n < 0 ? err_sys(e, "cannot read the part of an earlier download") : 0;
-}
-
-/* Takes over what an earlier process left. 1 taken, 0 there is none, or somebody else is at it. */
-static int part_take(struct task *t, struct err *e)
-{
-	char name[32];
-	autofree char *path = part_path(t, name);
-	autoclose int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW), spare = -1;
-	struct stat mine, named;
-
-	if (fd < 0)
-		return 0;
-	/* The name may have become an object between open and lock: never write to that. */
-	if (flock(fd, LOCK_EX | LOCK_NB) || fstat(fd, &mine) || lstat(path, &named) || mine.st_ino != named.st_ino ||
-	    !S_ISREG(mine.st_mode) || mine.st_nlink != 1)
-		return 0;
-	/* The store makes itself ready for writing when it is asked for a temporary. */
-	if (store_temp(t->s, &t->w->id, &spare, &t->tmp, e))
-		return -1;
-	store_drop(t->s, t->tmp);
-	free(t->tmp);
-	t->fd = take_fd(fd);
-	t->tmp = xstrdup(name);
-	t->is_part = true;
-	if (rehash(t, e))
-		return -1;
-	if (lseek(t->fd, (off_t)t->got, SEEK_SET) < 0)
-		return err_sys(e, "cannot go on with an earlier download");
-	t->op.off = t->got;
-	return 1;
-}
-
-/* A large download gets the name that another process can find. */
-static void part_keep(struct task *t)
-{
-	char name[32];
-	autofree char *path = part_path(t, name), *now = store_temp_path(t->s, t->tmp);
-
-	if (t->is_part || t->op.size < PART_MIN || fs_exists(path) || flock(t->fd, LOCK_EX | LOCK_NB) || rename(now, path))
-		return;
-	free(t->tmp);
-	t->tmp = xstrdup(name);
-	t->is_part = true;
-}
 
 /* ---- callbacks of a download; they may run in a remote's own thread ---- */
 
 static int get_begin(struct rop *op)
 {
 	struct task *t = op->user;
-	int rc;
 
-	if (t->fd >= 0)
-		return 0;
-	rc = t->w->id.is_dir ? 0 : part_take(t, &op->err);
-	if (rc)
-		return rc < 0 ? -1 : 0;
-	return store_temp(t->s, &t->w->id, &t->fd, &t->tmp, &op->err);
+	return incoming_open(&t->in, &op->off, &op->map, &op->err);
 }
 
 static int get_sink(struct rop *op, const void *p, size_t n)
 {
 	struct task *t = op->user;
 
-	if (!t->got && op->size >= PART_MIN && !t->w->id.is_dir)
-		part_keep(t);
-	if (fs_write_all(t->fd, p, n))
-		return err_sys(&op->err, "cannot write to the cache");
-	md5_update(&t->md5, p, n);
-	t->got += n;
+	if (incoming_add(&t->in, op->size, p, n, &op->err))
+		return -1;
+	progress_add(t->x->progress, 0, n);
+	return 0;
+}
+
+static int get_spread(struct rop *op)
+{
+	struct task *t = op->user;
+
+	return incoming_spread(&t->in, op->size, op->off, &op->map, &op->err);
+}
+
+static int get_piece(struct rop *op, uint64_t off, const void *p, size_t n)
+{
+	struct task *t = op->user;
+
+	if (incoming_piece(&t->in, off, p, n, &op->err))
+		return -1;
 	progress_add(t->x->progress, 0, n);
 	return 0;
 }
@@ -151,25 +75,21 @@ static int get_restart(struct rop *op)
 	struct task *t = op->user;
 
 	op->off = 0;
-	t->got = 0;
-	md5_init(&t->md5);
-	if (t->fd >= 0 && (ftruncate(t->fd, 0) || lseek(t->fd, 0, SEEK_SET)))
-		return err_sys(&op->err, "cannot start the download again");
-	return 0;
+	op->map = NULL;
+	return incoming_restart(&t->in, &op->err);
 }
 
-/* T3: by the bytes that arrived, or, for old ids, by what DVC 2.x would have computed of them. */
+/* T3: by the bytes that arrived. */
 static int get_commit(struct rop *op)
 {
 	struct task *t = op->user;
 	unsigned char md5[16];
-	struct md5 m = t->md5;
+	bool equal = false;
+	int rc = incoming_check(&t->in, &equal, md5, &op->err);
 
-	md5_final(&m, md5);
-	if (memcmp(md5, t->w->id.md5, 16) && t->w->legacy && !t->w->id.is_dir && lseek(t->fd, 0, SEEK_SET) == 0 &&
-	    legacy_md5(t->fd, md5, &op->err))
-		return -1;
-	if (memcmp(md5, t->w->id.md5, 16)) {
+	if (rc)
+		return rc;
+	if (!equal) {
 		char hex[33];
 
 		hex_encode(hex, md5, 16);
@@ -179,9 +99,11 @@ static int get_commit(struct rop *op)
 			       "what the remote sent does not match its name (its md5 is %s)", hex);
 	}
 	proc_fault("fetch.verified");
+	if (op->map)
+		op->size = op->map->size;
 	if (t->w->id.is_dir)
 		return 0;       /* named last, after its children */
-	return store_publish(t->s, &t->w->id, t->fd, t->tmp, &op->err);
+	return store_publish(t->s, &t->w->id, t->in.fd, t->in.tmp, &op->err);
 }
 
 static int put_begin(struct rop *op)
@@ -205,9 +127,9 @@ static void put_sent(struct rop *op, size_t n)
 {
 	struct task *t = op->user;
 
-	if (t->got + n > op->size)
-		n = (size_t)(op->size - t->got);
-	t->got += n;
+	if (t->told + n > op->size)
+		n = (size_t)(op->size - t->told);
+	t->told += n;
 	progress_add(t->x->progress, 0, n);
 }
 
@@ -257,7 +179,7 @@ static void keep_manifest(struct task *t)
 		x->ntemp = x->w->n;
 		x->temp = xcalloc(x->ntemp, sizeof(*x->temp));
 	}
-	x->temp[t->index] = take(t->tmp);
+	x->temp[t->index] = take(t->in.tmp);
 	t->w->state = WANT_READ;
 }
 
@@ -273,7 +195,7 @@ static void moved(struct task *t)
 	t->w->state = WANT_MOVED;
 	x->res->objects++;
 	x->res->counted++;
-	progress_add(x->progress, 1, t->kind == RUN_PUT ? t->op.size - t->got : 0);
+	progress_add(x->progress, 1, t->kind == RUN_PUT ? t->op.size - t->told : 0);
 	event(t, "ok");
 }
 
@@ -338,16 +260,32 @@ static void on_done(struct rop *op, enum rclass c)
 		t->w->state = WANT_MISSING;
 	else
 		failed(t, c);
-	if (t->kind == RUN_GET && t->tmp && t->w->state != WANT_MOVED && !(t->is_part && t->got))
-		store_drop(t->s, t->tmp);
+	incoming_close(&t->in, t->w->state == WANT_MOVED);
 	if (t->fd >= 0)
 		close(t->fd);
-	free(t->tmp);
 	err_release(&op->err);
 	free(t);
 }
 
 /* ---- the loop ---- */
+
+/* Who may be told that a digest is not ready yet. */
+static struct trail *trail_of(struct run *x)
+{
+	if (!x->trail && (x->r->caps & REMOTE_PIECES))
+		x->trail = trail_new();
+	return x->trail;
+}
+
+/* What pointers tell of an object's length; of a directory's members the mean. */
+static uint64_t expected(const struct run *x, const struct want *w)
+{
+	const struct item *out = x->w->g[w->group].out;
+
+	if (w->size || w->id.is_dir || !out || out->meta.size <= 0 || out->meta.nfiles <= 0)
+		return w->id.is_dir ? 0 : w->size;
+	return (uint64_t)out->meta.size / (uint64_t)out->meta.nfiles;
+}
 
 static struct task *task_new(struct run *x, enum run_kind kind, size_t i)
 {
@@ -360,12 +298,13 @@ static struct task *task_new(struct run *x, enum run_kind kind, size_t i)
 	t->kind = kind;
 	t->s = x->store[w->legacy];
 	t->fd = -1;
-	md5_init(&t->md5);
+	incoming_init(&t->in, t->s, &w->id, w->legacy, kind == RUN_GET ? trail_of(x) : NULL);
 	oid_key(t->key, &w->id, w->legacy);
 	t->op = (struct rop){ .kind = kind == RUN_PUT ? ROP_PUT : kind == RUN_GET ? ROP_GET : ROP_STAT, .key = t->key, .fd = -1,
 			      .done = on_done, .user = t };
 	t->op.flags = ROP_OBJECT | (w->legacy && !w->id.is_dir ? 0 : ROP_HAS_MD5);
 	memcpy(t->op.md5, w->id.md5, 16);
+	t->op.expect = kind == RUN_STAT ? 0 : expected(x, w);
 	if (kind == RUN_PUT) {
 		t->op.begin = put_begin;
 		t->op.sent = put_sent;
@@ -375,6 +314,8 @@ static struct task *task_new(struct run *x, enum run_kind kind, size_t i)
 		t->op.commit = get_commit;
 		t->op.sink = get_sink;
 		t->op.sink_restart = get_restart;
+		t->op.spread = get_spread;
+		t->op.piece = get_piece;
 		t->op.flags |= ROP_RESUME;
 	}
 	return t;
@@ -385,8 +326,10 @@ static int submit(struct run *x, struct task *t, struct err *e)
 	int rc;
 
 	while ((rc = remote_submit(x->r, &t->op, e)) > 0 && !x->stop)
-		if (proc_check(e) || remote_run(x->r, 1000, e))
+		if (proc_check(e) || remote_run(x->r, 1000, e)) {
 			rc = -1;
+			break;
+		}
 	if (!rc) {
 		x->active++;
 		return 0;
@@ -429,13 +372,40 @@ int run_all(struct run *x, enum run_kind kind, size_t from, run_pick *pick, stru
 	return finish(x, rc, e);
 }
 
+/* A remote that is a file here: what DVC finds unexpected is no remote that lacks everything. */
+static int check_root(const struct remote *r, const struct want_set *w, struct err *e)
+{
+	static const char *const parts[] = { "", "files", "files/md5" };
+	char key[OID_KEY_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(parts) && !path_is_url(r->url); i++) {
+		autofree char *dir = *parts[i] ? path_join(r->url, parts[i]) : xstrdup(r->url), *path = NULL;
+		struct stat st;
+		int sys = stat(dir, &st) ? errno : 0;
+
+		if (sys && sys != ENOTDIR)
+			return 0;
+		if (!sys && S_ISDIR(st.st_mode))
+			continue;
+		while (n + 1 < w->n && w->v[n].id.is_dir)       /* the one DVC stumbles over first, mostly */
+			n++;
+		oid_key(key, &w->v[n].id, w->v[n].legacy);
+		path = path_join(r->url, key);
+		err_set(e, ERR_FAIL, "unexpected error - [Errno 20] Not a directory: '%s'", path);
+		e->exit_status = 255;
+		return -1;
+	}
+	return 0;
+}
+
 int run_open(struct run *x, struct project *p, struct remote *r, struct want_set *w, const struct transfer_opts *o,
 	     struct transfer_result *res, struct err *e)
 {
 	*x = (struct run){ .p = p, .r = r, .w = w, .o = o, .res = res };
 	if (project_cache(p, false, &x->store[0], e) || project_cache(p, true, &x->store[1], e))
 		return -1;
-	return 0;
+	return r && w->n && !o->check ? check_root(r, w, e) : 0;
 }
 
 void run_close(struct run *x)
@@ -446,6 +416,8 @@ void run_close(struct run *x)
 		free(x->temp[i]);
 	}
 	free(x->temp);
+	trail_free(x->trail);
+	x->trail = NULL;
 	x->temp = NULL;
 	x->ntemp = 0;
 	err_release(&x->fatal);

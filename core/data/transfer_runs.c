@@ -39,11 +39,11 @@ static int list_local_dir(const char *root, const char *rel, int depth, struct s
 	autofree char *path = path_join(root, rel);
 	DIR *d = opendir(path);
 	struct dirent *ent;
-	int rc = 0;
+	int rc = 0, more = 0;
 
 	if (!d)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(e, "cannot read '%s'", path);
-	while (!rc && (ent = readdir(d))) {
+	while (!rc && (more = fs_next_entry(d, &ent, path, e)) > 0) {
 		autofree char *sub = xasprintf("%s/%s", rel, ent->d_name);
 
 		if (ent->d_name[0] == '.')
@@ -54,7 +54,7 @@ static int list_local_dir(const char *root, const char *rel, int depth, struct s
 			strvec_push(out, sub);
 	}
 	closedir(d);
-	return rc;
+	return rc ? rc : more;
 }
 
 static int note_remote(const char *key, uint64_t size, const char *etag, void *data, struct err *e)
@@ -81,7 +81,8 @@ static bool has_runs(const struct remote *r)
 	return false;
 }
 
-struct flight { unsigned active; struct transfer_result *res; struct err err; };
+/* One entry's failure keeps none of the others back: 'err' is the first. */
+struct flight { struct project *project; struct inflight ops; struct transfer_result *res; struct err err; };
 struct entry { struct rop op; char *key, *path; struct str text; struct flight *f; };
 
 static void entry_free(struct entry *n)
@@ -109,36 +110,14 @@ static int entry_restart(struct rop *op)
 	return 0;
 }
 
-/* Not synced: the run cache is only a cache. */
-static int write_entry(const char *path, const struct str *text, struct err *e)
-{
-	autofree char *dir = path_dir(path), *tmp = NULL;
-	char name[32];
-	autoclose int fd = -1;
-
-	if (fs_mkdirs(dir, 0777, e))
-		return -1;
-	fs_temp_name(name);
-	tmp = path_join(dir, name);
-	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-	if (fd < 0)
-		return err_sys(e, "cannot create '%s'", tmp);
-	if (fs_write_all(fd, str_cstr(text), text->len) || rename(tmp, path)) {
-		err_sys(e, "cannot write '%s'", path);
-		unlink(tmp);
-		return -1;
-	}
-	return 0;
-}
-
 static void entry_done(struct rop *op, enum rclass c)
 {
 	struct entry *t = op->user;
 	struct flight *f = t->f;
 	bool ok = c == RC_OK || c == RC_EXISTS;
 
-	f->active--;
-	if (ok && op->kind == ROP_GET && write_entry(t->path, &t->text, &op->err))
+	f->ops.n--;
+	if (ok && op->kind == ROP_GET && project_write_run(f->project, t->path, str_cstr(&t->text), t->text.len, &op->err))
 		ok = false;
 	if (ok) {
 		f->res->objects++;
@@ -154,32 +133,19 @@ static void entry_done(struct rop *op, enum rclass c)
 
 static int flight_send(struct remote *r, struct flight *f, struct entry *t, struct err *e)
 {
-	int rc;
-
 	t->op.user = t;
 	t->op.done = entry_done;
 	t->op.key = t->key;
 	t->f = f;
-	while ((rc = remote_submit(r, &t->op, e)) > 0)
-		if (proc_check(e) || remote_run(r, 1000, e))
-			rc = -1;
-	if (rc) {
-		entry_free(t);
-		return -1;
-	}
-	f->active++;
-	return 0;
+	if (!inflight_submit(r, &f->ops, &t->op, e))
+		return 0;
+	entry_free(t);
+	return -1;
 }
 
 static int flight_land(struct remote *r, struct flight *f, int rc, struct err *e)
 {
-	if (rc)
-		r->ops->cancel(r);
-	while (f->active)
-		if (remote_run(r, 1000, e) || proc_check(e)) {
-			rc = -1;
-			r->ops->cancel(r);
-		}
+	rc = inflight_finish(r, &f->ops, rc, e);
 	if (!rc && f->err.code) {
 		err_move(e, &f->err);
 		rc = -1;
@@ -193,7 +159,7 @@ int runs_push(struct project *p, struct remote *r, const struct transfer_opts *o
 	autostrvec struct strvec here = STRVEC_INIT;
 	autofree char *cache = project_cache_dir(p);
 	struct map there = MAP_INIT;
-	struct flight f = { .res = res };
+	struct flight f = { .project = p, .res = res };
 	int rc = 0;
 
 	if (!has_runs(r))
@@ -228,7 +194,7 @@ int runs_fetch(struct project *p, struct remote *r, const struct transfer_opts *
 {
 	autofree char *cache = project_cache_dir(p);
 	struct map there = MAP_INIT;
-	struct flight f = { .res = res };
+	struct flight f = { .project = p, .res = res };
 	struct map_entry *it;
 	int rc = 0;
 

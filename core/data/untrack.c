@@ -6,9 +6,11 @@
 #include "core/base/node.h"
 #include "core/base/notice.h"
 #include "core/base/own.h"
+#include "core/base/proc.h"
 #include "core/base/temps.h"
 #include "core/data/add_own.h"
 #include "core/data/copytree.h"
+#include "core/data/movelog.h"
 #include "core/data/project.h"
 #include "core/data/track_own.h"
 #include "core/repo/repo.h"
@@ -24,49 +26,29 @@
 
 /* unprotect */
 
-/* The copy takes the name by rename: whoever opens it sees the whole file. */
-static int copy_over(int dir, const char *name, const char *shown, struct err *e)
-{
-	autoclose int in = openat(dir, name, O_RDONLY | O_CLOEXEC), out = -1;
-	char tmp[32];
-
-	if (in < 0)
-		return err_sys(e, "cannot open '%s'", shown);
-	temps_note_fd(dir);
-	fs_temp_scratch(tmp);
-	out = openat(dir, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (out < 0)
-		return err_sys(e, "cannot copy '%s'", shown);
-	if (!copy_bytes(in, out) && !renameat(dir, tmp, dir, name))
-		return 0;
-	err_sys(e, "cannot copy '%s'", shown);
-	unlinkat(dir, tmp, 0);
-	return -1;
-}
-
 static int unprotect_at(int dir, const char *name, const char *shown, bool top, struct err *e);
 
 static int unprotect_dir(int fd, const char *shown, struct err *e)
 {
 	DIR *d = fdopendir(fd);
 	struct dirent *de;
-	int rc = 0;
+	int rc = 0, more = 0;
 
 	if (!d) {
 		err_sys(e, "cannot read '%s'", shown);
 		close(fd);
 		return -1;
 	}
-	while (!rc && (de = readdir(d))) {
+	while (!rc && (more = fs_next_entry(d, &de, shown, e)) > 0) {
 		autofree char *path = NULL;
 
-		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, "..") || fs_is_temp_name(de->d_name))
+		if (fs_is_temp_name(de->d_name))
 			continue;
 		path = path_join(shown, de->d_name);
 		rc = unprotect_at(dirfd(d), de->d_name, path, false, e);
 	}
 	closedir(d);
-	return rc;
+	return rc ? rc : more;
 }
 
 static int unprotect_at(int dir, const char *name, const char *shown, bool top, struct err *e)
@@ -83,7 +65,7 @@ static int unprotect_at(int dir, const char *name, const char *shown, bool top, 
 	}
 	if (!S_ISREG(to.st_mode))
 		return 0;
-	if ((S_ISLNK(st.st_mode) || st.st_nlink > 1) && copy_over(dir, name, shown, e))
+	if ((S_ISLNK(st.st_mode) || st.st_nlink > 1) && copy_in_place(dir, name, 0, shown, e))
 		return -1;
 	if ((st.st_mode & 07777) == want && !S_ISLNK(st.st_mode) && st.st_nlink == 1)
 		return 0;
@@ -206,7 +188,7 @@ static int create_moved(struct project *p, const struct stage *old, const char *
 	struct index *x, *all;
 	int rc;
 
-	w.wdir = path_dir(abs);
+	w.wdir = str_ends(to, "/") ? xstrdup(abs) : path_dir(abs);      /* a directory that is not there: refused */
 	w.out = xstrdup(path_base(abs));
 	w.file = xasprintf("%s.dvc", abs);
 	if (place_create(p, &w, out, e))
@@ -297,38 +279,55 @@ static int keep_moved(struct project *p, struct item *out, struct err *e)
 	return rc;
 }
 
+/* The old pointer still stands: what it names gets its place again, and the same command can be given once more. */
+static int undo_move(const char *from, const char *to, const char *new_file)
+{
+	autoerr struct err none = ERR_INIT;
+
+	unlink(new_file);
+	rename_data(to, from, &none);
+	return -1;
+}
+
 /* Data, new pointer, new ignore line, then the old pointer and its ignore line: a crash loses neither. */
 static int move_to(struct project *p, struct item *out, struct stage *s, struct err *e)
 {
 	autofree char *from = item_abs(out, p->repo->root), *to = item_abs(s->outs[0], p->repo->root);
-	autofree char *old_file = repo_abs(p->repo, out->stage->file), *shown = item_show(s->outs[0], p->repo->cwd_rel);
-	struct stat st;
+	autofree char *old_file = repo_abs(p->repo, out->stage->file), *new_file = repo_abs(p->repo, s->file);
+	bool other;
 
 	if (!s->outs[0]->path)
 		return err_set(e, ERR_FAIL, "Cached output(s) outside of DVC project: %s. See <https://dvc.org/doc/user-guide/"
 			       "data-management/importing-external-data> for more info.", to);
-	if (track_check_git(p, s->outs[0], e) || rename_data(from, to, e))
+	if (track_check_git(p, s->outs[0], e) || movelog_begin(p->repo, out, s, e) || rename_data(from, to, e))
 		return -1;
-	if (!out->cache && !stat(to, &st) && S_ISREG(st.st_mode) && !st.st_size)
-		notice(NOTICE_WARN, "'%s' is empty.", shown);
+	proc_fault("move.renamed");
+	if (track_is_empty(to))
+		track_say_empty(p, s->outs[0]);
 	pointer_renew_md5(s);
+	other = strcmp(out->stage->file, s->file);
 	if (pointer_save(p->repo, s, e) || track_ignore(p, s->outs[0], e))
-		return -1;
-	if (strcmp(out->stage->file, s->file)) {
-		if (unlink(old_file) && errno != ENOENT)
-			return err_sys(e, "cannot remove '%s'", out->stage->file);
-		repo_wrote(p->repo, old_file);
+		return other ? undo_move(from, to, new_file) : -1;
+	if (other && unlink(old_file) && errno != ENOENT) {
+		err_sys(e, "cannot remove '%s'", out->stage->file);
+		return undo_move(from, to, new_file);
 	}
+	if (other)
+		repo_wrote(p->repo, old_file);
 	return track_unignore(p, out, e) || keep_moved(p, s->outs[0], e) ? -1 : 0;
 }
 
 static int with_stage_locked(struct project *p, struct item *out, struct stage *s, struct err *e)
 {
+	autofree char *from = item_abs(out, p->repo->root);
 	struct pathlock *lock = NULL;
 	int rc = track_lock(p, out->stage, false, "git-data move", &lock, e);
 
-	if (!rc)
+	if (!rc) {
 		rc = move_to(p, out, s, e);
+		if (!rc || fs_exists(from))     /* else it could not be undone, and is for the next command */
+			movelog_end(p->repo);
+	}
 	pathlock_release(lock);
 	return rc;
 }
@@ -367,9 +366,5 @@ int track_move(struct project *p, const char *from, const char *to, struct err *
 	copy_items(out->stage, s, p);
 	rc = with_stage_locked(p, out, s, e);
 	stage_free(s);
-	if (rc)
-		track_rollback(p);
-	strvec_reset(&p->ignored);
-	project_index_drop(p);
-	return rc;
+	return track_finish(p, rc);
 }

@@ -20,8 +20,7 @@
 struct sending {
 	struct progress pg;
 	struct remote *remote;
-	size_t flying;
-	struct err err;                 /* the first failure */
+	struct inflight ops;
 };
 struct put {
 	struct rop op;
@@ -45,19 +44,19 @@ static void put_done(struct rop *op, enum rclass c)
 	struct sending *all = u->all;
 	struct stat now;
 
-	all->flying--;
+	all->ops.n--;
 	progress_add(&all->pg, 1, op->size);
 	if (c == RC_OK && (fstat(op->fd, &now) || now.st_size != u->st.st_size
 			   || now.st_mtim.tv_sec != u->st.st_mtim.tv_sec || now.st_mtim.tv_nsec != u->st.st_mtim.tv_nsec)) {
 		err_set(&op->err, ERR_CHANGED, "'%s' changed while it was sent", u->path);
 		c = RC_FATAL;
 	}
-	if (c != RC_OK && c != RC_EXISTS && !all->err.code) {
+	if (c != RC_OK && c != RC_EXISTS && !all->ops.err.code) {
 		if (op->err.code)
-			err_copy(&all->err, &op->err);
+			err_copy(&all->ops.err, &op->err);
 		else
-			err_set(&all->err, ERR_FAIL, "the remote refused '%s'", u->key);
-		err_in(&all->err, "cannot upload '%s'", u->path);
+			err_set(&all->ops.err, ERR_FAIL, "the remote refused '%s'", u->key);
+		err_in(&all->ops.err, "cannot upload '%s'", u->path);
 	}
 	put_free(u);
 }
@@ -76,7 +75,6 @@ static int open_same(struct put *u, const struct walk_file *f, struct err *e)
 static int send_file(struct sending *all, const char *root, const struct walk_file *f, struct err *e)
 {
 	struct put *u = xcalloc(1, sizeof(*u));
-	int rc;
 
 	u->all = all;
 	u->path = *f->path ? path_join(root, f->path) : xstrdup(root);
@@ -84,19 +82,10 @@ static int send_file(struct sending *all, const char *root, const struct walk_fi
 	u->op = (struct rop){ .kind = ROP_PUT, .key = u->key, .fd = -1, .size = f->size, .done = put_done, .user = u,
 			      .flags = ROP_HAS_MD5 | ROP_IF_ABSENT | ROP_OBJECT };
 	memcpy(u->op.md5, f->id.md5, 16);
-	if (open_same(u, f, e)) {
-		put_free(u);
-		return -1;
-	}
-	while ((rc = remote_submit(all->remote, &u->op, e)) > 0)
-		if (remote_run(all->remote, 1000, e) || proc_check(e))
-			break;
-	if (rc) {
-		put_free(u);
-		return -1;
-	}
-	all->flying++;
-	return 0;
+	if (!open_same(u, f, e) && !inflight_submit(all->remote, &all->ops, &u->op, e))
+		return 0;
+	put_free(u);
+	return -1;
 }
 
 static int send_manifest(struct remote *r, const struct content *c, struct err *e)
@@ -119,32 +108,18 @@ static int send_manifest(struct remote *r, const struct content *c, struct err *
 
 static int send_all(struct remote *r, const char *root, const struct content *c, struct err *e)
 {
-	struct sending all = { .remote = r, .err = ERR_INIT };
+	struct sending all = { .remote = r };
 	struct binset seen = BINSET_INIT(sizeof(struct oid));
 	int rc = 0;
 
 	progress_begin(&all.pg, "pushing", c->w.n, c->w.bytes);
-	for (size_t i = 0; i < c->w.n && !rc && !all.err.code; i++)
+	for (size_t i = 0; i < c->w.n && !rc && !all.ops.err.code; i++)
 		if (binset_add(&seen, &c->w.f[i].id))
 			rc = send_file(&all, root, &c->w.f[i], e);
 	binset_release(&seen);
-	while (all.flying) {
-		autoerr struct err why = ERR_INIT;
-
-		if (rc || all.err.code || proc_cancelled() || remote_run(r, 200, &why))
-			r->ops->cancel(r);
-		if (why.code && !rc) {
-			err_move(e, &why);
-			rc = -1;
-		}
-	}
+	rc = inflight_finish(r, &all.ops, rc, e);
 	progress_end(&all.pg);
-	if (!rc && all.err.code) {
-		err_move(e, &all.err);
-		rc = -1;
-	}
-	err_release(&all.err);
-	if (rc || proc_check(e))
+	if (rc)
 		return -1;
 	return c->tree ? send_manifest(r, c, e) : 0;
 }

@@ -2,6 +2,7 @@
 
 #include "core/base/fs.h"
 #include "core/base/hash.h"
+#include "core/base/map.h"
 #include "core/base/node.h"
 #include "core/base/notice.h"
 #include "core/base/own.h"
@@ -20,7 +21,7 @@
 #include <ctype.h>
 #include <unistd.h>
 
-enum { V_OPEN, V_UP, V_MOVED, V_MISSING, V_FAILED };
+enum { V_OPEN, V_UP, V_MOVED, V_MISSING, V_FAILED, V_TWICE };
 
 /* One file of one output. */
 struct vfile {
@@ -46,8 +47,8 @@ struct flow {
 	const char *name;               /* of the remote */
 	struct transfer_result *res;
 	struct vfile *v;
-	size_t n, cap, active;
-	struct err fatal;
+	size_t n, cap;
+	struct inflight ops;
 };
 
 static char *section_of(struct project *p, const char *remote)
@@ -69,6 +70,19 @@ bool versioned_is(struct project *p, const char *remote)
 			   config_bool(p->repo->config, section, "worktree", false));
 }
 
+bool versioned_is_worktree(struct project *p, const char *remote)
+{
+	autofree char *section = section_of(p, remote);
+
+	return section && config_bool(p->repo->config, section, "worktree", false);
+}
+
+int versioned_refuse(struct project *p, const char *remote, const char *command, struct err *e)
+{
+	return !versioned_is(p, remote) ? 0 :
+		err_set(e, ERR_FAIL, "config file error: '%s' is unsupported for cloud versioned remotes", command);
+}
+
 /* ---- which files ---- */
 
 static void flow_release(struct flow *f)
@@ -80,7 +94,7 @@ static void flow_release(struct flow *f)
 		free(f->v[i].version);
 	}
 	free(f->v);
-	err_release(&f->fatal);
+	err_release(&f->ops.err);
 	remote_close(f->r);
 }
 
@@ -271,13 +285,13 @@ static void on_done(struct rop *op, enum rclass c)
 	struct vfile *v = op->user;
 	struct flow *f = v->flow;
 
-	f->active--;
+	f->ops.n--;
 	if (op->kind == ROP_STAT)
 		stat_done(v, c);
 	else
 		move_done(v, c);
-	if (c == RC_AUTH && !f->fatal.code)
-		err_copy(&f->fatal, &op->err);
+	if (c == RC_AUTH && !f->ops.err.code)
+		err_copy(&f->ops.err, &op->err);
 	if (op->kind == ROP_GET && v->tmp && v->state != V_MOVED)
 		store_drop(f->s, v->tmp);
 	if (v->fd >= 0)
@@ -292,7 +306,7 @@ static int get_begin(struct rop *op)
 {
 	struct vfile *v = op->user;
 
-	return v->fd >= 0 ? 0 : store_temp(v->flow->s, &v->id, &v->fd, &v->tmp, &op->err);
+	return v->fd >= 0 ? 0 : store_temp(v->flow->s, &v->fd, &v->tmp, &op->err);
 }
 
 static int get_sink(struct rop *op, const void *p, size_t n)
@@ -363,31 +377,15 @@ static int run(struct flow *f, enum rop_kind kind, struct err *e)
 	struct remote *r = f->r;
 	int rc = 0;
 
-	for (size_t i = 0; i < f->n && !rc && !f->fatal.code; i++) {
+	for (size_t i = 0; i < f->n && !rc && !f->ops.err.code; i++) {
 		struct vfile *v = &f->v[i];
-		int sent;
 
 		if (v->state != V_OPEN || !v->has_id)
 			continue;
 		prepare(v, kind);
-		while ((sent = remote_submit(r, &v->op, e)) > 0 && !rc)
-			rc = proc_check(e) || remote_run(r, 1000, e) ? -1 : 0;
-		if (!sent)
-			f->active++;
-		else
-			rc = -1;
+		rc = inflight_submit(r, &f->ops, &v->op, e);
 	}
-	while (f->active) {
-		if (rc || f->fatal.code)
-			r->ops->cancel(r);
-		else if (proc_check(e) || remote_run(r, 1000, e))
-			rc = -1;
-	}
-	if (!rc && f->fatal.code) {
-		err_move(e, &f->fatal);
-		rc = -1;
-	}
-	return rc;
+	return inflight_finish(r, &f->ops, rc, e);
 }
 
 /* ---- after a push: the pointers ---- */
@@ -444,10 +442,37 @@ static void record_dir(struct flow *f, size_t from, size_t to)
 	out->files = rows;
 }
 
+/* As DVC then writes a stage's lines: its directories with their files, those it depends on too. One whose manifest is not
+ * in the cache keeps its hash. */
+static void list_dep(struct flow *f, struct item *dep)
+{
+	autoerr struct err none = ERR_INIT;
+	struct store *store;
+	struct tree *t = NULL;
+	struct oid id;
+
+	if (dep->files || !hashinfo_oid(&dep->hash, &id) || !id.is_dir ||
+	    project_store_of(f->p, dep, &store, &none) || tree_load(&t, store, &id, &none))
+		return;
+	dep->files = node_seq();
+	for (size_t i = 0; i < t->n; i++) {
+		struct node *row = node_map();
+		char hex[OID_HEX_MAX];
+
+		oid_hex(hex, &t->e[i].id);
+		node_set(row, "relpath", node_str(t->e[i].path));
+		node_set(row, "md5", node_str(hex));
+		node_push(dep->files, row);
+	}
+	tree_free(t);
+}
+
 static int save_stage(struct flow *f, struct stage *s, struct err *e)
 {
 	if (s->kind == STAGE_SINGLE)
 		return pointer_save(f->p->repo, s, e);
+	for (size_t i = 0; i < s->ndeps; i++)
+		list_dep(f, s->deps[i]);
 	return lock_save_stage(f->p->repo, s, e);
 }
 
@@ -526,6 +551,35 @@ static void look_in_cache(struct flow *f, struct str *unversioned)
 	}
 }
 
+/* What several revisions have alike under one name comes once. */
+static void mark_twice(struct flow *f)
+{
+	struct map seen = MAP_INIT;
+
+	for (size_t i = 0; i < f->n; i++) {
+		struct vfile *v = &f->v[i];
+		autofree char *key = NULL;
+		char hex[OID_HEX_MAX];
+
+		if (v->state != V_OPEN)
+			continue;
+		oid_hex(hex, &v->id);
+		key = xasprintf("%s %s", hex, v->path);
+		if (map_has(&seen, key))
+			v->state = V_TWICE;
+		else
+			map_put(&seen, key, v);
+	}
+	map_release(&seen, NULL);
+}
+
+static void settle_twice(struct flow *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i].state == V_TWICE && store_has_quick(f->s, &f->v[i].id, NULL) > 0)
+			f->v[i].state = V_UP;
+}
+
 /* The manifest of a directory whose members are all here. */
 static int name_tree(struct flow *f, size_t from, size_t to, struct err *e)
 {
@@ -561,6 +615,7 @@ int versioned_fetch(struct project *p, const char *remote, struct want_set *w, c
 
 	if (!rc) {
 		look_in_cache(&f, &unversioned);
+		mark_twice(&f);
 		if (unversioned.len)
 			notice(NOTICE_WARN, "Some files are missing cloud version information and will not be fetched from the "
 			       "remote:%s", str_cstr(&unversioned));
@@ -568,7 +623,9 @@ int versioned_fetch(struct project *p, const char *remote, struct want_set *w, c
 			for (size_t i = 0; i < f.n; i++)
 				res->objects += f.v[i].state == V_OPEN;
 		} else {
-			rc = run(&f, ROP_GET, e) || name_trees(&f, e) ? -1 : 0;
+			rc = run(&f, ROP_GET, e);
+			settle_twice(&f);
+			rc = rc || name_trees(&f, e) ? -1 : 0;
 		}
 	}
 	flow_release(&f);

@@ -11,6 +11,9 @@
 #include "core/data/transfer.h"
 
 bool versioned_is(struct project *p, const char *remote);        /* NULL: the default remote */
+bool versioned_is_worktree(struct project *p, const char *remote);
+/* An error for 'command' when the remote is one of these: it cannot take objects by their ids. */
+int  versioned_refuse(struct project *p, const char *remote, const char *command, struct err *e);
 int  versioned_push(struct project *p, const char *remote, struct want_set *w, const struct transfer_opts *o,
 		    struct transfer_result *res, struct err *e);
 int  versioned_fetch(struct project *p, const char *remote, struct want_set *w, const struct transfer_opts *o,

@@ -31,7 +31,7 @@ struct skipper {
 	const char *rel;
 	const char *abs;                /* set on the second try: links that lead nowhere are listed and left out */
 	struct strvec *dirs, *broken;
-	bool has_ignore_file;
+	char *ignore_file;
 	pthread_mutex_t mu;
 };
 
@@ -50,13 +50,16 @@ static bool skip_entry(const char *rel, bool is_dir, void *data)
 	autofree char *full = NULL;
 	bool skip;
 
-	if (!is_dir && !strcmp(path_base(rel), ".dvcignore"))
-		s->has_ignore_file = true;
 	full = *s->rel ? path_join(s->rel, rel) : xstrdup(rel);
 	pthread_mutex_lock(&s->mu);
 	skip = s->ignore && *full != '/' && ignore_is(s->ignore, full, is_dir);
 	if (!skip && is_dir)
 		strvec_push(s->dirs, rel);
+	if (!skip && !is_dir && !strcmp(path_base(rel), ".dvcignore") &&
+	    (!s->ignore_file || strlen(rel) < strlen(s->ignore_file))) {
+		free(s->ignore_file);
+		s->ignore_file = xstrdup(rel);
+	}
 	if (!skip && !is_dir && s->abs && is_broken_link(s->abs, rel)) {
 		strvec_push(s->broken, rel);
 		skip = true;
@@ -70,6 +73,7 @@ static int walk_members(struct wtree *w, const char *rel, struct err *e)
 	struct skipper s = { .rel = rel, .dirs = &w->dirs, .broken = &w->broken,
 			     .mu = PTHREAD_MUTEX_INITIALIZER };
 	autoerr struct err first = ERR_INIT;
+	int rc = 0;
 
 	if (repo_ignore(w->p->repo, &s.ignore, e))
 		return -1;
@@ -78,10 +82,11 @@ static int walk_members(struct wtree *w, const char *rel, struct err *e)
 		memset(&w->walk, 0, sizeof(w->walk));
 		strvec_reset(&w->dirs);
 		s.abs = w->abs;
-		if (walk_tree(&w->walk, w->abs, skip_entry, &s, project_pool(w->p), e))
-			return -1;
+		rc = walk_tree(&w->walk, w->abs, skip_entry, &s, project_pool(w->p), e);
 	}
-	w->has_ignore_file = s.has_ignore_file;
+	w->ignore_file = s.ignore_file;
+	if (rc || ignore_unread(s.ignore, e))
+		return -1;
 	strvec_sort(&w->broken);
 	strvec_sort(&w->dirs);
 	strvec_uniq(&w->dirs);
@@ -204,29 +209,29 @@ static int file_id(struct wtree *w, struct err *e)
 	return 0;
 }
 
+/* Only what the system says is not there is absent. */
+static int look(const char *abs, const char *rel, struct stat *st, bool *there, struct err *e)
+{
+	*there = !stat(abs, st);
+	if (*there || errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
+		return 0;
+	return err_sys(e, "cannot look at '%s'", rel);
+}
+
 int wtree_exists(struct project *p, const char *rel, bool *out, struct err *e)
 {
 	autofree char *abs = repo_abs(p->repo, rel);
 	struct ignore *ignore;
 	struct stat st;
 
-	*out = false;
-	if (stat(abs, &st)) {
-		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
-			return 0;
-		return err_sys(e, "cannot look at '%s'", rel);
-	}
+	if (look(abs, rel, &st, out, e))
+		return -1;
+	if (!*out)
+		return 0;
 	if (repo_ignore(p->repo, &ignore, e))
 		return -1;
-	*out = *rel == '/' || !ignore || !ignore_is(ignore, rel, S_ISDIR(st.st_mode));
+	*out = *rel == '/' || !ignore || !ignore_hides_out(ignore, rel, S_ISDIR(st.st_mode));
 	return 0;
-}
-
-static bool is_there(const char *abs)
-{
-	struct stat st;
-
-	return !stat(abs, &st);
 }
 
 int wtree_read(struct project *p, const char *rel, bool legacy, unsigned want, struct wtree *out, struct err *e)
@@ -238,13 +243,13 @@ int wtree_read(struct project *p, const char *rel, bool legacy, unsigned want, s
 	w.p = p;
 	w.legacy = legacy;
 	w.abs = repo_abs(p->repo, rel);
-	if (want & WTREE_DEPENDENCY)
-		w.present = is_there(w.abs);
-	else if (wtree_exists(p, rel, &w.present, e))
+	w.present = true;
+	if (!(want & WTREE_DEPENDENCY) && wtree_exists(p, rel, &w.present, e))
 		goto undo;
 	want &= ~(unsigned)WTREE_DEPENDENCY;
-	if (!w.present || stat(w.abs, &w.st)) {
-		w.present = false;
+	if (w.present && look(w.abs, rel, &w.st, &w.present, e))
+		goto undo;
+	if (!w.present) {
 		*out = w;
 		return 0;
 	}
@@ -284,6 +289,7 @@ void wtree_release(struct wtree *w)
 	walk_release(&w->walk);
 	strvec_release(&w->dirs);
 	strvec_release(&w->broken);
+	free(w->ignore_file);
 	free(w->abs);
 	memset(w, 0, sizeof(*w));
 }

@@ -26,7 +26,7 @@ struct wtree {
 	bool is_link;                   /* the path itself is a symlink */
 	bool has_exec;                  /* some member has an exec bit */
 	bool has_id, has_ids;           /* id is set; every member's id is set */
-	bool has_ignore_file;           /* a .dvcignore lies inside: add, commit and status refuse that */
+	char *ignore_file;              /* a .dvcignore that lies inside, or NULL: add, commit and status refuse that */
 	bool legacy;
 	struct stat st;                 /* of what the path leads to */
 	struct oid id;

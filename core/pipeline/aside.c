@@ -13,11 +13,14 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* .dvc/tmp/aside/<pid>-<random>/{list,0,1,...}; list holds one "<number><tab><root-relative path>" line per move. */
+/*
+ * .dvc/tmp/aside/<pid>-<when it began>-<random>/{list,0,1,...}; list holds one "<number><tab><root-relative path>" line for
+ * each output, and "<hidden path><tab><path>" for one that lies on another file system than .dvc/tmp.
+ */
 
 static void release(struct aside *a)
 {
@@ -33,7 +36,7 @@ static int make_dir(struct aside *a, struct repo *r, struct err *e)
 	char name[32];
 
 	fs_temp_name(name);
-	a->dir = xasprintf("%s/%ld-%.8s", base, (long)getpid(), name + 1);
+	a->dir = xasprintf("%s/%ld-%llu-%.8s", base, (long)getpid(), (unsigned long long)proc_started(getpid()), name + 1);
 	return fs_mkdirs(a->dir, 0777, e);
 }
 
@@ -58,24 +61,39 @@ static int write_list(struct aside *a, const struct stage *s, struct err *e)
 	return 0;
 }
 
-static int move(struct aside *a, const char *from, size_t i, struct err *e)
+/* The name is listed before it is given. */
+static int move_beside(struct aside *a, struct repo *r, const char *from, char **to, struct err *e)
+{
+	autofree char *dir = path_dir(from);
+	autofree char *list = path_join(a->dir, "list");
+	autofree char *hidden = NULL;
+	autofree char *rel = path_rel(from, r->root);
+	autofree char *line = NULL;
+	autoclose int fd = open(list, O_WRONLY | O_APPEND | O_CLOEXEC);
+	char name[32];
+
+	fs_temp_name(name);
+	*to = path_join(dir, name);
+	hidden = path_rel(*to, r->root);
+	line = xasprintf("%s\t%s\n", hidden, rel);
+	if (fd < 0 || fs_write_all(fd, line, strlen(line)))
+		return err_sys(e, "cannot write '%s'", list);
+	return rename(from, *to) ? err_sys(e, "cannot set '%s' aside", from) : 0;
+}
+
+static int move(struct aside *a, struct repo *r, const char *from, size_t i, struct err *e)
 {
 	autofree char *to = xasprintf("%s/%zu", a->dir, i);
 
 	if (rename(from, to)) {
-		autofree char *dir = NULL;
-		char name[32];
-
 		if (errno == ENOENT)
 			return 0;
 		if (errno != EXDEV)
 			return err_sys(e, "cannot set '%s' aside", from);
-		dir = path_dir(from);
-		fs_temp_name(name);
 		free(to);
-		to = path_join(dir, name);
-		if (rename(from, to))
-			return err_sys(e, "cannot set '%s' aside", from);
+		to = NULL;
+		if (move_beside(a, r, from, &to, e))
+			return -1;
 	}
 	strvec_push(&a->from, from);
 	strvec_push(&a->to, to);
@@ -156,10 +174,12 @@ int aside_take(struct aside *a, struct project *p, const struct stage *s, const 
 		}
 		if (!a->dir && (make_dir(a, p->repo, e) || write_list(a, s, e)))
 			goto undo;
-		if (move(a, abs, i, e))
+		if (move(a, p->repo, abs, i, e))
 			goto undo;
 		proc_fault("aside");
 	}
+	if (a->dir)
+		proc_fault("aside.taken");
 	return 0;
 undo:
 	aside_restore(a, p, s, false);
@@ -222,6 +242,27 @@ void aside_restore(struct aside *a, struct project *p, const struct stage *s, bo
 
 /* --- what a killed run left --- */
 
+/* Back to its place, unless something new stands there. True: it is kept where it is. */
+static bool put_back(struct repo *r, const char *dir, const char *moved, const char *rel)
+{
+	bool beside = strchr(moved, '/') || moved[0] == '.';
+	autofree char *from = beside ? repo_abs(r, moved) : path_join(dir, moved);
+	autofree char *to = repo_abs(r, rel);
+	autofree char *parent = path_dir(to);
+	autofree char *up = path_dir(dir);
+	autofree char *kept = xasprintf("%s/kept-%s/%s", up, path_base(dir), moved);
+	autofree char *shown = path_rel(beside ? from : kept, r->cwd);
+	autofree char *name = path_rel(to, r->cwd);
+	autoerr struct err e = ERR_INIT;
+
+	if (!fs_exists(from))
+		return false;
+	if (!fs_exists(to) && !fs_mkdirs(parent, 0777, &e) && !rename(from, to))
+		return false;
+	notice(NOTICE_WARN, "an interrupted run left the former '%s' in '%s'", name, shown);
+	return true;
+}
+
 static void recover_one(struct repo *r, const char *dir)
 {
 	autofree char *list = path_join(dir, "list");
@@ -230,34 +271,42 @@ static void recover_one(struct repo *r, const char *dir)
 	autoerr struct err e = ERR_INIT;
 	bool kept = false;
 
-	if (!fs_exists(list) || fs_read(&text, list, 64u << 20, &e)) {
+	if (!fs_exists(list)) {
 		rmdir(dir);
+		return;
+	}
+	if (fs_read(&text, list, 64u << 20, &e)) {
+		forget_owner(dir);
 		return;
 	}
 	strvec_split(&lines, str_cstr(&text), '\n');
 	for (size_t i = 0; i < lines.n; i++) {
 		char *tab = strchr(lines.v[i], '\t');
-		autofree char *from = NULL;
-		autofree char *to = NULL;
 
 		if (!tab)
 			continue;
 		*tab = 0;
-		if (!path_is_safe(tab + 1))
-			continue;
-		from = path_join(dir, lines.v[i]);
-		to = repo_abs(r, tab + 1);
-		if (!fs_exists(from))
-			continue;
-		if (fs_exists(to) || rename(from, to)) {
-			notice(NOTICE_WARN, "an interrupted run left the former '%s' in '%s'", tab + 1, from);
-			kept = true;
-		}
+		if (path_is_safe(tab + 1) && path_is_safe(lines.v[i]))
+			kept |= put_back(r, dir, lines.v[i], tab + 1);
 	}
-	if (kept)
+	proc_fault("aside.recovered");
+	if (!kept)
+		unlink(list);
+	if (kept || rmdir(dir))         /* what the list does not name stays for the user */
 		forget_owner(dir);
-	else
-		remove_tree(dir);
+}
+
+/* The run that made it is gone. Its number may have been given again, to us too. */
+static bool is_orphan(const char *name)
+{
+	char *end, *last;
+	long pid = strtol(name, &end, 10);
+	unsigned long long began;
+
+	if (end == name || *end != '-' || pid <= 0)
+		return false;
+	began = strtoull(end + 1, &last, 10);
+	return last == end + 1 || *last != '-' || proc_started((pid_t)pid) != began;
 }
 
 void aside_recover(struct project *p)
@@ -269,12 +318,9 @@ void aside_recover(struct project *p)
 
 	while (d && (de = readdir(d))) {
 		autofree char *dir = path_join(base, de->d_name);
-		char *end;
-		long pid = strtol(de->d_name, &end, 10);
 
-		if (*end != '-' || pid <= 0 || (!kill((pid_t)pid, 0) || errno == EPERM))
-			continue;
-		recover_one(r, dir);
+		if (is_orphan(de->d_name))
+			recover_one(r, dir);
 	}
 	if (d)
 		closedir(d);

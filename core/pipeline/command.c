@@ -1,8 +1,10 @@
 #include "core/pipeline/command.h"
 
+#include "core/base/err.h"
 #include "core/base/fs.h"
 #include "core/base/node.h"
 #include "core/base/own.h"
+#include "core/pipeline/orphans.h"
 
 #include <ctype.h>
 #include <unistd.h>
@@ -34,6 +36,13 @@ static void split_lines(struct strvec *out, const char *s)
 		strvec_take(out, xstrndup(s, (size_t)(p - s)));
 		s = p + n;
 	}
+}
+
+int command_check(const struct node *cmd, struct err *e)
+{
+	if (cmd->kind != NODE_STR && cmd->kind != NODE_SEQ)
+		return err_set(e, ERR_FAIL, "'%s' object has no attribute 'splitlines'", node_py_type(cmd));
+	return 0;
 }
 
 void command_lines(struct strvec *out, const struct node *cmd, bool script)
@@ -88,12 +97,13 @@ void command_env_open(struct command_env *env, const char *root)
 
 	while (environ[n])
 		n++;
-	env->v = xcalloc(n + 3, sizeof(*env->v));
+	env->v = xcalloc(n + 4, sizeof(*env->v));
 	env->n = 0;
 	env->stage = NULL;
 	for (size_t i = 0; i < n; i++)
-		if (!str_starts(environ[i], "DVC_STAGE="))
+		if (!str_starts(environ[i], "DVC_STAGE=") && !str_starts(environ[i], ORPHANS_MARK "="))
 			env->v[env->n++] = xstrdup(environ[i]);
+	env->v[env->n++] = orphans_mark(root);
 	if (!getenv("DVC_ROOT"))
 		env->v[env->n++] = xasprintf("DVC_ROOT=%s", root);
 }

@@ -7,7 +7,10 @@
 #include "core/base/str.h"
 
 struct node;
+struct err;
 
+/* A template may have made something of it that is no text: refused in DVC's words. */
+int command_check(const struct node *cmd, struct err *e);
 /* A list gives its items, a text its lines (blank ones too); script: the whole text. */
 void command_lines(struct strvec *out, const struct node *cmd, bool script);
 /* $SHELL or /bin/sh, told to read no start-up files. script: stops at the first error. */

@@ -33,87 +33,35 @@ void dag_of_stages(struct dag *out, const struct index *x, const char *cwd_rel)
 	index_graph_release(&g);
 }
 
-struct out_ref { const struct item *o; size_t i; };
-
-static int by_path(const void *a, const void *b)
-{
-	const struct out_ref *x = a, *y = b;
-	const unsigned char *p = (const unsigned char *)x->o->path, *q = (const unsigned char *)y->o->path;
-
-	for (; *p && *p == *q; p++, q++)
-		;
-	return (*p == '/' ? 1 : *p) - (*q == '/' ? 1 : *q);
-}
-
-static size_t lower_bound(const struct out_ref *v, size_t n, const char *path)
-{
-	struct item key = { .path = (char *)path };
-	struct out_ref k = { &key, 0 };
-	size_t lo = 0, hi = n;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (by_path(&v[mid], &k) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-/* Outputs that are a directory the path lies in: one look per part of the path. */
-static void add_above(struct dag *d, const struct stage *s, size_t first_out, const char *path, const struct out_ref *v,
-		      size_t n)
-{
-	for (const char *p = strchr(path, '/'); p; p = strchr(p + 1, '/')) {
-		autofree char *dir = xstrndup(path, (size_t)(p - path));
-		size_t i = lower_bound(v, n, dir);
-
-		for (size_t o = 0; i < n && !strcmp(v[i].o->path, dir) && o < s->nouts; o++)
-			add_edge(d, first_out + o, v[i].i);
-	}
-}
-
-/* Outputs equal to, above or below the dependency. */
-static void link_dep(struct dag *d, const struct stage *s, size_t first_out, const struct item *dep,
-		     const struct out_ref *v, size_t n)
-{
-	size_t lo = lower_bound(v, n, dep->path);
-
-	add_above(d, s, first_out, dep->path, v, n);
-	for (size_t i = lo; i < n && item_covers(dep, v[i].o->path); i++)
-		for (size_t o = 0; o < s->nouts; o++)
-			add_edge(d, first_out + o, v[i].i);
-}
-
 void dag_of_outs(struct dag *out, const struct index *x, const char *cwd_rel)
 {
-	struct out_ref *v = NULL;
-	size_t n = 0, cap = 0, count = 0;
+	const struct index_out **found = NULL;
+	struct index_outs outs;
+	autofree size_t *rank = NULL;
+	autofree struct item **item = NULL;
+	size_t first = 0;
 
 	*out = (struct dag){ STRVEC_INIT, NULL, 0, 0 };
-	for (size_t i = 0; i < x->n; i++)
-		for (size_t k = 0; k < x->v[i]->nouts; k++) {
-			strvec_take(&out->names, item_show(x->v[i]->outs[k], cwd_rel));
-			count++;
-			if (!x->v[i]->outs[k]->path)
-				continue;
-			GROW(v, n, cap);
-			v[n++] = (struct out_ref){ x->v[i]->outs[k], count - 1 };
-		}
-	if (n)
-		qsort(v, n, sizeof(*v), by_path);
-	count = 0;
-	for (size_t i = 0; i < x->n; i++) {
-		const struct stage *s = x->v[i];
-
-		for (size_t k = 0; k < s->ndeps && s->nouts; k++)
-			if (s->deps[k]->path)
-				link_dep(out, s, count, s->deps[k], v, n);
-		count += s->nouts;
+	index_outs_build(&outs, x);
+	index_outs_rank(&outs);
+	rank = xcalloc(outs.n + 1, sizeof(*rank));
+	item = xcalloc(outs.n + 1, sizeof(struct item *));
+	for (size_t i = 0; i < outs.n; i++) {
+		rank[outs.v[i].seq] = outs.v[i].rank;
+		item[outs.v[i].rank] = outs.v[i].item;
 	}
-	free(v);
+	for (size_t i = 0; i < outs.n; i++)
+		strvec_take(&out->names, item_show(item[i], cwd_rel));
+	for (size_t i = 0; i < x->n; first += x->v[i++]->nouts)
+		for (size_t k = 0; k < x->v[i]->ndeps; k++) {
+			size_t n = index_outs_of(&outs, x->v[i]->deps[k], &found);
+
+			for (size_t o = 0; o < x->v[i]->nouts; o++)
+				for (size_t j = 0; j < n; j++)
+					add_edge(out, rank[first + o], found[j]->rank);
+		}
+	free(found);
+	index_outs_release(&outs);
 }
 
 /* --- arithmetic over the names --- */

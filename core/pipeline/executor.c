@@ -2,6 +2,7 @@
 
 #include "core/base/err.h"
 #include "core/base/own.h"
+#include "core/base/proc.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -31,11 +32,9 @@ static int set_attributes(posix_spawnattr_t *a, bool own_group)
 
 	sigemptyset(&none);
 	sigemptyset(&all);
-	sigaddset(&all, SIGINT);
-	sigaddset(&all, SIGTERM);
-	sigaddset(&all, SIGQUIT);
-	sigaddset(&all, SIGPIPE);
-	sigaddset(&all, SIGXFSZ);
+	if (!proc_int_ignored())        /* the runner may ignore it just now; what the caller does is inherited */
+		sigaddset(&all, SIGINT);
+	proc_ignored_here(&all);
 	sigaddset(&all, SIGCHLD);
 	if (own_group)
 		flags |= POSIX_SPAWN_SETPGROUP;
@@ -83,7 +82,7 @@ static int local_start(struct executor *x, const struct exec_job *j, int64_t *id
 		if (access(j->dir, X_OK))
 			return err_sys(e, "cannot enter '%s'", j->dir);
 		errno = rc;
-		return err_sys(e, "cannot start '%s'", j->argv[0]);
+		return err_set(e, ERR_FAIL, "[Errno %d] %s: '%s'", rc, strerror(rc), j->argv[0]);
 	}
 	c.fd = (int)syscall(SYS_pidfd_open, c.pid, 0);
 	GROW(l->v, l->n, l->cap);

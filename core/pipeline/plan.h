@@ -4,6 +4,7 @@
  *  P1  Order is depth-first post-order, dependencies in the order they are written, roots in the order of the index.
  *  P2  A frozen stage depends on nothing.
  *  P3  Cost is linear in stages and edges.
+ *  P4  A single item needs nothing but the stages that are named; all else reads the whole index first.
  *
  * Ownership: a plan owns its arrays and borrows the stages.
  */
@@ -19,6 +20,8 @@ struct err;
 struct plan_opts {
 	const struct strvec *targets;   /* empty: the dvc.yaml here */
 	bool recursive, pipeline, all_pipelines, downstream, single_item, glob;
+	void (*named)(void *data);      /* called when the targets were found and before the rest is read; may be NULL */
+	void *data;
 };
 struct step {
 	struct stage *stage;

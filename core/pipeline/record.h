@@ -13,13 +13,16 @@ struct err;
 
 /* Reads every dependency as it is now. hashing: the complaint about a missing one is that of DVC's run-cache lookup. */
 int  record_deps(struct project *p, struct stage *s, bool hashing, struct err *e);
+/* Whether all files it depends on are there, in the words of one that cannot be hashed. */
+int record_deps_there(struct project *p, const struct stage *s, struct err *e);
 int  record_outs(struct project *p, struct stage *s, bool no_commit, struct err *e);
 /* "missing data 'sources': a, b" when outputs are absent. */
 int  record_check_outs(struct project *p, const struct stage *s, struct err *e);
 /* Outputs that stay in place while the stage runs must not share bytes with the cache. */
 int  record_unprotect(struct project *p, const struct stage *s, struct err *e);
 
-/* Puts plain names into the .gitignore of their directories, one write for each file. Others are left to track_ignore(). */
-int  record_ignore(struct project *p, struct strvec *paths, struct err *e);
+/* Puts names into the .gitignore of their directories in the order given, one write for each file. Directories that are not
+ * there yet are passed over. */
+int  record_ignore(struct project *p, const struct strvec *paths, struct err *e);
 
 #endif

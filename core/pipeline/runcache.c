@@ -27,13 +27,20 @@
 
 #define ENTRY_MAX (256ull << 20)
 
-bool runcache_can(const struct stage *s)
+bool runcache_asks(const struct stage *s)
 {
 	if (stage_is_callback(s) || s->always_changed || !s->cmd || !node_truthy(s->cmd) || !s->ndeps || !s->nouts)
 		return false;
 	for (size_t i = 0; i < s->ndeps; i++)
 		if (s->deps[i]->kind != DEP_PATH && s->deps[i]->kind != DEP_PARAMS)
 			return false;
+	return true;
+}
+
+bool runcache_can(const struct stage *s)
+{
+	if (!runcache_asks(s))
+		return false;
 	for (size_t i = 0; i < s->nouts; i++)
 		if (s->outs[i]->kind != DEP_PATH || s->outs[i]->persist || !s->outs[i]->path)
 			return false;
@@ -184,8 +191,29 @@ static bool same_outputs(const struct stage *s, const struct stage *c)
 	return c->nouts == s->nouts;
 }
 
-int runcache_restore(struct project *p, struct stage *s, const struct node *entry, bool dry, bool *done,
-		     struct err *e)
+static int in_cache(struct project *p, struct item *out, runcache_bring_fn *bring, bool *yes, struct err *e)
+{
+	autoerr struct err why = ERR_INIT;
+
+	*yes = false;
+	if (!out->hash.value)
+		return 0;
+	if (compare_cached(p, out, yes, e))
+		return -1;
+	if (*yes || !bring)
+		return 0;
+	if (!bring(p, out, &why))
+		return compare_cached(p, out, yes, e);
+	if (why.code == ERR_INTR) {
+		err_move(e, &why);
+		return -1;
+	}
+	notice(NOTICE_WARN, "'%s' of an earlier run is not to be had: %s", out->def, why.msg);
+	return 0;
+}
+
+int runcache_restore(struct project *p, struct stage *s, const struct node *entry, bool dry, runcache_bring_fn *bring,
+		     bool *done, struct err *e)
 {
 	autofree char *name = stage_addressing(s, p->repo->cwd_rel);
 	struct stage *c = stage_of(s, entry, e);
@@ -202,7 +230,7 @@ int runcache_restore(struct project *p, struct stage *s, const struct node *entr
 	for (size_t i = 0; !rc && i < c->nouts; i++) {
 		bool cached = false;
 
-		rc = c->outs[i]->hash.value ? compare_cached(p, c->outs[i], &cached, e) : 0;
+		rc = in_cache(p, c->outs[i], dry ? NULL : bring, &cached, e);
 		if (rc || !cached)
 			goto undo;
 	}
@@ -236,35 +264,13 @@ static int keep_uncached(struct project *p, struct stage *s, const struct node *
 	return rc;
 }
 
-/* By rename, without asking the disk: an entry that a power cut damages is found out and only costs a run. */
-static int write_file(const char *dir, const char *path, const struct str *text, mode_t mode, struct err *e)
+static int write_entry(struct project *p, const char *path, const struct node *entry, struct err *e)
 {
-	autofree char *tmp = NULL;
-	autoclose int fd = -1;
-	char name[32];
-
-	fs_temp_name(name);
-	tmp = path_join(dir, name);
-	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-	if (fd < 0)
-		return err_sys(e, "cannot create '%s'", tmp);
-	if (!fs_write_all(fd, str_cstr(text), text->len) && (mode == 0666 || !fchmod(fd, mode)) && !rename(tmp, path))
-		return 0;
-	err_sys(e, "cannot write '%s'", path);
-	unlink(tmp);
-	return -1;
-}
-
-static int write_entry(struct project *p, const char *dir, const char *path, const struct node *entry, struct err *e)
-{
-	const char *shared = config_get(p->repo->config, "cache", "shared");
-	bool group = shared && !strcmp(shared, "group");
+	autonode struct node *written = lock_entry_to_write(entry);
 	autostr struct str text = STR_INIT;
 
-	yaml_dump(&text, entry);
-	if (fs_mkdirs(dir, group ? 02775 : 0777, e) || write_file(dir, path, &text, group ? 0664 : 0666, e))
-		return err_in(e, "cannot save the run");
-	return 0;
+	yaml_dump(&text, written);
+	return project_write_run(p, path, str_cstr(&text), text.len, e) ? err_in(e, "cannot save the run") : 0;
 }
 
 int runcache_save(struct project *p, struct stage *s, struct err *e)
@@ -283,5 +289,5 @@ int runcache_save(struct project *p, struct stage *s, struct err *e)
 	path = path_join(dir, value);
 	if (load_entry(&old, path, e) || keep_uncached(p, s, old ? old : entry, e))
 		return -1;
-	return old ? 0 : write_entry(p, dir, path, entry, e);
+	return old ? 0 : write_entry(p, path, entry, e);
 }

@@ -14,18 +14,24 @@
 
 struct project;
 struct stage;
+struct item;
 struct node;
 struct err;
 
 /* May the stage use the run cache at all? Dependencies must be hashed already. */
 bool runcache_can(const struct stage *s);
+/* May it as far as its command and dependencies go? */
+bool runcache_asks(const struct stage *s);
 /* The two names, of the stage's entry as lock_entry() gives it. */
 int  runcache_ids(const struct node *entry, char key[65], char value[65], struct err *e);
 /* The newest run with the stage's present dependencies; NULL in *entry when there is none. */
 int  runcache_find(struct project *p, const struct stage *s, struct node **entry, struct err *e);
-/* All outputs of the entry are in the cache? Then, unless dry, they are put in place. */
-int  runcache_restore(struct project *p, struct stage *s, const struct node *entry, bool dry, bool *done,
-		      struct err *e);
+/* Brings what an output of an earlier run recorded into the cache. What it cannot bring is no error of the restore's. */
+typedef int runcache_bring_fn(struct project *p, const struct item *out, struct err *e);
+/* All outputs of the entry are in the cache, or were brought there (bring may be NULL)? Then, unless dry, they are put in
+ * place. */
+int  runcache_restore(struct project *p, struct stage *s, const struct node *entry, bool dry, runcache_bring_fn *bring,
+		      bool *done, struct err *e);
 /* The directories the outputs of an entry need, without touching anything. */
 int  runcache_save(struct project *p, struct stage *s, struct err *e);
 

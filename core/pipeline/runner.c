@@ -11,10 +11,12 @@
 #include "core/data/checkout.h"
 #include "core/data/compare.h"
 #include "core/data/project.h"
+#include "core/data/track.h"
 #include "core/pipeline/aside.h"
 #include "core/pipeline/command.h"
 #include "core/pipeline/executor.h"
 #include "core/pipeline/explain.h"
+#include "core/pipeline/orphans.h"
 #include "core/pipeline/plan.h"
 #include "core/pipeline/record.h"
 #include "core/pipeline/runcache.h"
@@ -48,6 +50,7 @@ struct job {
 	bool timed_out, killed;
 	struct pathlock *paths;
 	struct aside aside;
+	bool quiet;             /* the log has the commands' output only */
 	int log;                /* -1: output goes straight to ours */
 	char *log_path;
 };
@@ -65,6 +68,7 @@ struct runner {
 	bool *forced;
 	size_t first;           /* no step before this one waits */
 	bool ignored;           /* outputs of a long plan were put into .gitignore together */
+	struct pathlock *idle;  /* of a finished stage: given back together with taking the next one's */
 	struct job **jobs;
 	size_t njobs;
 	struct map limits;      /* name -> running count */
@@ -102,15 +106,14 @@ static void say(const struct job *j, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
+	text = xvasprintf(fmt, ap);
 	va_end(ap);
 	if (!j || j->log < 0) {
-		notice(NOTICE_INFO, "%s", text ? text : "");
-	} else {
+		notice(NOTICE_INFO, "%s", text);
+	} else if (!j->quiet) {
 		struct str line = STR_INIT;
 
-		str_adds(&line, text ? text : "");
+		str_adds(&line, text);
 		str_addc(&line, '\n');
 		if (fs_write_all(j->log, str_cstr(&line), line.len))
 			notice(NOTICE_WARN, "cannot write '%s'", j->log_path);
@@ -143,6 +146,7 @@ static int take_paths(struct runner *r, struct job *j, const struct stage *s, st
 {
 	autostrvec struct strvec rd = STRVEC_INIT;
 	autostrvec struct strvec wr = STRVEC_INIT;
+	const struct strvec *dead;
 
 	for (size_t i = 0; i < s->ndeps; i++) {
 		char *abs = s->deps[i]->kind == DEP_PATH || s->deps[i]->kind == DEP_PARAMS ?
@@ -157,7 +161,14 @@ static int take_paths(struct runner *r, struct job *j, const struct stage *s, st
 		if (abs)
 			strvec_take(&wr, abs);
 	}
-	return pathlock_take(&j->paths, r->p->repo, &rd, &wr, r->o->cmdline ? r->o->cmdline : "repro", e);
+	if (pathlock_exchange(&j->paths, &r->idle, r->p->repo, &rd, &wr, r->o->cmdline ? r->o->cmdline : "repro",
+			      e))
+		return -1;
+	dead = pathlock_dead(j->paths);
+	for (size_t i = 0; i < dead->n; i++)
+		if (orphans_end(dead->v[i], r->p->repo->root, e))
+			return -1;
+	return 0;
 }
 
 static int open_log(struct runner *r, struct job *j, struct err *e)
@@ -178,7 +189,7 @@ static int open_log(struct runner *r, struct job *j, struct err *e)
 		memmove(name, name + strlen(name) - 200, 201);
 	j->log_path = path_join(dir, name);
 	unlink(j->log_path);
-	j->log = open(j->log_path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+	j->log = open(j->log_path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0666);
 	return j->log < 0 ? err_sys(e, "cannot create '%s'", j->log_path) : 0;
 }
 
@@ -191,15 +202,23 @@ static struct job *job_new(struct runner *r, size_t step, struct stage_settings 
 	j->id = -1;
 	j->addressing = address(r, r->plan->v[step].stage);
 	j->set = *set;
+	j->quiet = r->o->quiet;
 	*set = (struct stage_settings){ .timeout = 0 };
 	return j;
 }
 
-static void job_free(struct job *j)
+/* Before anybody else may run. */
+static void release_idle(struct runner *r)
 {
-	if (!j)
-		return;
-	pathlock_release(j->paths);
+	pathlock_release(take(r->idle));
+}
+
+static void job_free(struct runner *r, struct job *j)
+{
+	if (j->paths) {
+		release_idle(r);
+		r->idle = j->paths;
+	}
 	settings_release(&j->set);
 	strvec_release(&j->lines);
 	if (j->log >= 0)
@@ -231,12 +250,15 @@ static void show_log(struct runner *r, struct job *j)
 static int start_line(struct runner *r, struct job *j, struct err *e)
 {
 	const struct stage *s = r->plan->v[j->step].stage;
-	autofree char *dir = *s->wdir ? repo_abs(r->p->repo, s->wdir) : xstrdup(r->p->repo->root);
+	autofree char *joined = repo_abs(r->p->repo, s->wdir), *dir = path_norm(joined);
 	autostrvec struct strvec argv = STRVEC_INIT;
 	const char *line = j->lines.v[j->next];
 	struct exec_job x = { .dir = dir, .out_fd = j->log };
 
 	say(j, "> %s", line);
+	if (s->cmd->kind == NODE_SEQ && s->cmd->v[j->next]->kind != NODE_STR)
+		return err_set(e, ERR_FAIL, "expected str, bytes or os.PathLike object, not %s",
+			       node_py_type(s->cmd->v[j->next]));
 	command_argv(&argv, line, j->set.script);
 	command_env_stage(&r->env, j->addressing);
 	x.argv = (const char *const *)argv.v;
@@ -244,10 +266,15 @@ static int start_line(struct runner *r, struct job *j, struct err *e)
 	x.own_group = parallel(r) || (j->set.timeout > 0 && !isatty(0));
 	j->next++;
 	if (!fs_is_dir(dir))
-		return err_set(e, ERR_NOTFOUND, "[Errno 2] No such file or directory: '%s'", dir);
+		return err_set(e, ERR_NOTFOUND, fs_exists(dir) ? "[Errno 20] Not a directory: '%s'" :
+			       "[Errno 2] No such file or directory: '%s'", dir);
 	if (j->log < 0)
 		r->h->flush(r->h->data);
-	return r->exec->ops->start(r->exec, &x, &j->id, e);
+	proc_fault("stage.start");
+	if (r->exec->ops->start(r->exec, &x, &j->id, e))
+		return -1;
+	proc_fault("stage.started");
+	return 0;
 }
 
 static int start_commands(struct runner *r, struct job *j, struct err *e)
@@ -255,6 +282,8 @@ static int start_commands(struct runner *r, struct job *j, struct err *e)
 	const struct stage *s = r->plan->v[j->step].stage;
 
 	say(j, "Running stage '%s':", j->addressing);
+	if (command_check(s->cmd, e))
+		return -1;
 	command_lines(&j->lines, s->cmd, j->set.script);
 	j->deadline = j->set.timeout > 0 ? now() + j->set.timeout : 0;
 	if (!j->lines.n)
@@ -277,15 +306,19 @@ static int lockfile_of(struct runner *r, const struct stage *s, struct lockfile 
 	return 0;
 }
 
-static int write_down(struct runner *r, struct stage *s, struct err *e)
+static int write_down(struct runner *r, size_t i, struct err *e)
 {
+	struct stage *s = r->plan->v[i].stage;
 	struct lockfile *l;
 
 	if (s->kind == STAGE_SINGLE) {
 		pointer_renew_md5(s);
 		return pointer_save(r->p->repo, s, e);
 	}
-	if (lockfile_of(r, s, &l, e) || lockfile_put(l, s, NULL, e))
+	if (lockfile_of(r, s, &l, e))
+		return -1;
+	lockfile_rank(l, i + 1);
+	if (lockfile_put(l, s, NULL, e))
 		return -1;
 	s->in_lock = true;
 	node_free(s->locked_cmd);
@@ -303,13 +336,21 @@ static bool saves_run(const struct runner *r, const struct stage *s)
 	return true;
 }
 
-static int record(struct runner *r, struct stage *s, struct err *e)
+static int record(struct runner *r, size_t i, struct err *e)
 {
+	struct stage *s = r->plan->v[i].stage;
+
+	proc_fault("stage.ended");
 	if (record_deps(r->p, s, false, e) || record_outs(r->p, s, r->o->no_commit, e))
 		return -1;
+	proc_fault("stage.cached");
 	if (saves_run(r, s) && runcache_save(r->p, s, e))
 		return -1;
-	return write_down(r, s, e);
+	proc_fault("stage.saved");
+	if (write_down(r, i, e))
+		return -1;
+	proc_fault("stage.recorded");
+	return 0;
 }
 
 /* --- one step --- */
@@ -355,12 +396,35 @@ static void forgive_missing(const struct step *st, struct stage_status *status)
 static int unchanged(struct runner *r, size_t i, struct stage_status *st, bool *same, struct err *e)
 {
 	struct stage *s = r->plan->v[i].stage;
+	bool cut = compare_stage(r->p, s, st, e);
 
-	if (compare_stage(r->p, s, st, e))
-		return -1;
+	if (cut) {
+		if (e->code == ERR_INTR || (!st->n && !compare_command_changed(s)))
+			return -1;
+		err_release(e);         /* the first change is enough; it would not have been looked further */
+	}
+	/* what is frozen does not run for having no inputs, though 'status' tells of it */
+	for (size_t k = s->frozen ? st->n : 0; k--;)
+		if (st->v[k].kind == REASON_ALWAYS)
+			st->v[k] = st->v[--st->n];
 	if (r->o->allow_missing)
 		forgive_missing(&r->plan->v[i], st);
-	*same = !st->n && !r->forced[i];
+	*same = !cut && !st->n && !r->forced[i];
+	return 0;
+}
+
+/* What lies there as recorded, while neither the cache nor a remote has it: DVC would have to remove it. */
+static int refuse_uncached(struct runner *r, const struct stage *s, struct err *e)
+{
+	for (size_t i = 0; i < s->nouts; i++) {
+		autofree char *abs = item_abs(s->outs[i], r->p->repo->root);
+		bool cached = true;
+
+		if (s->outs[i]->cache && abs && compare_cached(r->p, s->outs[i], &cached, e))
+			return -1;
+		if (!cached)
+			return err_set(e, ERR_FAIL, "unable to remove '%s' without a confirmation. Use `-f` to force.", abs);
+	}
 	return 0;
 }
 
@@ -382,11 +446,8 @@ static int pull_data(struct runner *r, size_t i, const char *addressing, bool *d
 	}
 	stage_status_release(&st);
 	notice(NOTICE_INFO, "Pulling data for stage: '%s'", addressing);
-	if (r->h->pull(r->p, s, NULL, e)) {
-		notice(NOTICE_INFO, "Unable to pull data for stage: '%s'", addressing);
-		err_release(e);
-		return 0;
-	}
+	if (r->h->pull(r->p, s, NULL, e))
+		return -1;
 	memset(&res, 0, sizeof(res));
 	*done = true;
 	for (size_t k = 0; !rc && k < s->nouts; k++) {
@@ -394,9 +455,9 @@ static int pull_data(struct runner *r, size_t i, const char *addressing, bool *d
 		*done &= !res.failed.n;
 	}
 	checkout_result_release(&res);
-	if (!*done)
+	if (!rc && !*done)
 		notice(NOTICE_INFO, "Unable to pull data for stage: '%s'", addressing);
-	return rc;
+	return rc || !*done ? rc : refuse_uncached(r, s, e);
 }
 
 static bool outs_recorded(const struct stage *s)
@@ -415,32 +476,40 @@ static bool deps_changed(const struct stage_status *st)
 	return false;
 }
 
+/* An input may be the output of a stage that only would run. */
+static bool deps_there(const struct runner *r, const struct stage *s)
+{
+	for (size_t i = 0; i < s->ndeps; i++) {
+		autofree char *abs = s->deps[i]->kind == DEP_PATH ? item_abs(s->deps[i], r->p->repo->root) : NULL;
+
+		if (abs && access(abs, F_OK))
+			return false;
+	}
+	return true;
+}
+
 /* Outputs of an equal run before: those that dvc.lock names, else those of the run cache. */
 static int try_cached(struct runner *r, struct stage *s, const struct stage_status *st, bool *done, struct err *e)
 {
 	autonode struct node *entry = NULL;
 
 	*done = false;
-	if (!runcache_can(s))
-		return 0;
+	if (!runcache_can(s)) {
+		/* DVC hashes the inputs before it looks at what the outputs allow */
+		return r->o->dry || !runcache_asks(s) ? 0 : record_deps_there(r->p, s, e);
+	}
 	if (!compare_command_changed(s) && !deps_changed(st) && outs_recorded(s)) {
 		entry = lock_entry(s);
 	} else {
-		if (r->o->dry) {
-			autoerr struct err none = ERR_INIT;
-
-			/* an input may be the output of a stage that only would run */
-			if (record_deps(r->p, s, true, &none))
-				return 0;
-		} else if (record_deps(r->p, s, true, e)) {
-			return -1;
-		}
+		/* dry, as DVC: the inputs that dvc.lock has are asked for, not the present ones */
+		if (r->o->dry ? !deps_there(r, s) : record_deps(r->p, s, true, e))
+			return r->o->dry ? 0 : -1;
 		if (r->o->no_run_cache)
 			return 0;
 		if (runcache_find(r->p, s, &entry, e))
 			return -1;
 	}
-	return entry ? runcache_restore(r->p, s, entry, r->o->dry, done, e) : 0;
+	return entry ? runcache_restore(r->p, s, entry, r->o->dry, r->o->pull ? r->h->bring : NULL, done, e) : 0;
 }
 
 static int run_dry(struct runner *r, size_t i, struct job *j, const struct stage_status *st, struct err *e)
@@ -453,6 +522,8 @@ static int run_dry(struct runner *r, size_t i, struct job *j, const struct stage
 	if (!r->forced[i] && try_cached(r, s, st, &cached, e))
 		return -1;
 	say(j, "Running stage '%s':", j->addressing);
+	if (command_check(s->cmd, e))
+		return -1;
 	command_lines(&j->lines, s->cmd, j->set.script);
 	for (size_t k = 0; k < j->lines.n; k++)
 		say(j, "> %s", j->lines.v[k]);
@@ -473,7 +544,7 @@ static int run_verify(struct runner *r, struct job *j, struct stage *s, struct e
 		if (record_check_outs(r->p, s, e))
 			return -1;
 	}
-	return record(r, s, e);
+	return record(r, j->step, e);
 }
 
 static int pull_deps(struct runner *r, struct stage *s, struct err *e)
@@ -481,7 +552,7 @@ static int pull_deps(struct runner *r, struct stage *s, struct err *e)
 	for (size_t i = 0; i < s->ndeps; i++) {
 		autofree char *abs = NULL;
 
-		if (s->deps[i]->kind != DEP_PATH || !s->deps[i]->path || !r->h->pull)
+		if ((s->deps[i]->kind != DEP_PATH && s->deps[i]->kind != DEP_PARAMS) || !s->deps[i]->path || !r->h->pull)
 			continue;
 		abs = item_abs(s->deps[i], r->p->repo->root);
 		if (access(abs, F_OK) && r->h->pull(r->p, s, s->deps[i]->path, e))
@@ -490,12 +561,13 @@ static int pull_deps(struct runner *r, struct stage *s, struct err *e)
 	return 0;
 }
 
-/* In a long plan the .gitignore of a directory is written once, not once for each output. */
+/* In a long plan the .gitignore of a directory is written once, not once for each output; with several jobs the order of
+ * its lines is that of the plan and not that of who was first. */
 static int ignore_outputs(struct runner *r, struct err *e)
 {
 	autostrvec struct strvec paths = STRVEC_INIT;
 
-	if (r->ignored || r->plan->n < 32)
+	if (r->ignored || (r->plan->n < 32 && !parallel(r)))
 		return 0;
 	r->ignored = true;
 	for (size_t i = 0; i < r->plan->n; i++) {
@@ -530,7 +602,7 @@ static enum begin run_stage(struct runner *r, size_t i, struct job *j, const str
 		if (try_cached(r, s, st, &cached, e))
 			return BEGIN_FAILED;
 		if (cached) {
-			if (record(r, s, e))
+			if (record(r, i, e))
 				return BEGIN_FAILED;
 			aside_drop(&j->aside);
 			return BEGIN_FINISHED;
@@ -542,7 +614,7 @@ static enum begin run_stage(struct runner *r, size_t i, struct job *j, const str
 		return BEGIN_FAILED;
 	if (j->id >= 0)
 		return BEGIN_STARTED;
-	if (record(r, s, e))
+	if (record(r, i, e))
 		return BEGIN_FAILED;
 	aside_drop(&j->aside);
 	return BEGIN_FINISHED;
@@ -563,7 +635,7 @@ static enum begin decide(struct runner *r, size_t i, struct job *j, struct stage
 		       "Stage '%s' didn't change, skipping", j->addressing);
 		return BEGIN_UNCHANGED;
 	}
-	if (r->o->pull && !r->forced[i] && !r->o->dry && pull_data(r, i, j->addressing, &done, e))
+	if (r->o->pull && !r->forced[i] && pull_data(r, i, j->addressing, &done, e))
 		return BEGIN_FAILED;
 	if (done)
 		return BEGIN_UNCHANGED;
@@ -664,7 +736,8 @@ static int step_failed(struct runner *r, size_t i, const char *addressing, struc
 		}
 		return -1;
 	}
-	notice(NOTICE_WARN, "%s%s", why->msg, r->o->on_error == RUN_IGNORE ? " (ignored)" : "");
+	notice(NOTICE_WARN, "%s%s", why->plain && !why->report ? why->plain : why->msg,
+	       r->o->on_error == RUN_IGNORE ? " (ignored)" : "");
 	if (r->o->on_error == RUN_KEEP_GOING)
 		leave_out(r, i);
 	else
@@ -704,7 +777,7 @@ static int step_begin(struct runner *r, size_t i, struct err *e)
 	} else {
 		step_done(r, i, b == BEGIN_FINISHED);
 	}
-	job_free(j);
+	job_free(r, j);
 	return rc;
 }
 
@@ -735,9 +808,10 @@ static int job_continue(struct runner *r, struct job *j, int status, struct err 
 	say(j, "%s\nRetrying stage '%s' (%u of %u)", e->msg, j->addressing, j->attempt, j->set.retries);
 	err_release(e);
 	for (size_t i = 0; i < s->nouts; i++) {
-		autofree char *abs = s->outs[i]->persist ? NULL : item_abs(s->outs[i], r->p->repo->root);
+		struct item *o = s->outs[i];
 
-		if (abs && fs_rm_tree(abs, e))
+		/* What lies outside of the repository was not set aside either: it may be all that there is. */
+		if (!o->persist && o->path && *o->path && track_remove_out(r->p, o, true, e))
 			return -1;
 	}
 	j->next = 0;
@@ -755,7 +829,7 @@ static int job_finished(struct runner *r, size_t k, int outcome, struct err *why
 	r->jobs[k] = r->jobs[--r->njobs];
 	limits_count(r, &j->set, -1);
 	show_log(r, j);
-	if (!outcome && record(r, r->plan->v[i].stage, why))
+	if (!outcome && record(r, i, why))
 		outcome = -1;
 	if (outcome) {
 		aside_restore(&j->aside, r->p, r->plan->v[i].stage, true);
@@ -764,7 +838,7 @@ static int job_finished(struct runner *r, size_t k, int outcome, struct err *why
 		aside_drop(&j->aside);
 		step_done(r, i, true);
 	}
-	job_free(j);
+	job_free(r, j);
 	return rc;
 }
 
@@ -852,6 +926,7 @@ static int wait_one(struct runner *r, struct err *e)
 	int status = 0, got, outcome = 1;
 	size_t k = 0;
 
+	release_idle(r);
 	if (r->lock && repolock_pause(r->lock, e))
 		return -1;
 	if (!parallel(r))
@@ -888,7 +963,7 @@ static void kill_all(struct runner *r)
 		size_t k = job_of(r, id);
 
 		aside_restore(&r->jobs[k]->aside, r->p, r->plan->v[r->jobs[k]->step].stage, true);
-		job_free(r->jobs[k]);
+		job_free(r, r->jobs[k]);
 		r->jobs[k] = r->jobs[--r->njobs];
 	}
 }
@@ -962,6 +1037,7 @@ int runner_run(struct project *p, struct plan *plan, struct repolock *lock, cons
 	if (parallel(&r))
 		progress_begin(&r.progress, "running stages", plan->n, 0);
 	rc = loop(&r, e);
+	release_idle(&r);
 	if (parallel(&r))
 		progress_end(&r.progress);
 	if (!rc)

@@ -6,11 +6,13 @@
  *  N3  With one job, output is the commands' own, unbuffered, in DVC's order and words. With more, each stage's output is
  *      kept in .dvc/tmp/logs/<stage>.log and shown whole when the stage has finished.
  *  N4  A failed stage undoes nothing of stages that finished.
+ *  N5  With more jobs, dvc.lock and .gitignore end up as with one: new entries stand in the order of the plan.
  */
 #ifndef PIPELINE_RUNNER_H
 #define PIPELINE_RUNNER_H
 
 #include "core/base/str.h"
+#include "core/pipeline/runcache.h"
 
 struct project;
 struct plan;
@@ -21,7 +23,7 @@ struct err;
 enum run_on_error { RUN_FAIL, RUN_KEEP_GOING, RUN_IGNORE };
 struct run_opts {
 	unsigned jobs;                  /* 1: as DVC */
-	bool force, dry, interactive, pull, allow_missing, no_run_cache, no_commit, force_downstream, explain;
+	bool force, dry, interactive, pull, allow_missing, no_run_cache, no_commit, force_downstream, explain, quiet;
 	enum run_on_error on_error;
 	const char *cmdline;            /* for the path locks */
 };
@@ -33,6 +35,7 @@ struct run_hooks {
 	int  (*import)(struct project *p, struct stage *s, struct err *e);
 	/* Fetches the objects of a stage's outputs from the remote (--pull); NULL: nothing to fetch from. */
 	int  (*pull)(struct project *p, const struct stage *s, const char *path, struct err *e);
+	runcache_bring_fn *bring;                               /* the same for an output of an earlier run */
 	void *data;
 };
 struct run_result { size_t ran; };

@@ -10,6 +10,7 @@
 #include "core/cache/tree.h"
 #include "core/data/project.h"
 #include "core/repo/gitrepo.h"
+#include "core/repo/ignore.h"
 #include "core/repo/repo.h"
 #include "core/repo/srctree.h"
 #include "core/stage/dvcyaml.h"
@@ -112,7 +113,9 @@ static int collect_files(struct collect *c, struct err *e)
 		autofree char *abs = path_abs(c->o->targets->v[i]);
 		autofree char *rel = path_rel(abs, r->root);
 
-		want(c, c->o->kind == VALUES_METRICS ? rel : c->o->targets->v[i], NULL);
+		const char *path = c->o->kind == VALUES_METRICS ? rel : c->o->targets->v[i];
+
+		want(c, strcmp(path, ".") ? path : "", NULL);
 	}
 	if (c->files->n)
 		return 0;
@@ -139,6 +142,31 @@ static struct node *error_node(const char *type, const char *fmt, const char *pa
 	return n;
 }
 
+/* An error as DVC's JSON names it. */
+static struct node *error_value(const struct err *why, const char *what)
+{
+	static const struct { const char *mark, *type; } known[] = {
+		{ "YAML file structure is corrupted", "YAMLFileCorruptedError" },
+		{ "JSON file structure is corrupted", "JSONFileCorruptedError" },
+		{ "TOML file structure is corrupted", "TOMLFileCorruptedError" },
+		{ "Python file structure is corrupted", "PythonFileCorruptedError" },
+		{ "is not valid utf-8", "EncodingError" },
+		{ " validation failed", "YAMLValidationError" }, { "failed to parse ", "ResolveError" },
+		{ "failed to resolve ", "ResolveError" },
+	};
+	const char *type = "DvcException";
+	struct node *n = node_map();
+
+	for (size_t i = ARRAY_LEN(known); i--;)
+		if (strstr(what, known[i].mark))
+			type = known[i].type;
+	if (why->report && str_starts(what, "unable to read: "))
+		type = "YAMLSyntaxError";
+	node_set(n, "type", node_str(type));
+	node_set(n, "msg", node_str(what));
+	return n;
+}
+
 static struct node *absent(const char *path)
 {
 	return error_node("FileNotFoundError", "[Errno 2] No such file or directory: '%s'", path);
@@ -152,7 +180,7 @@ static int find_object(struct collect *c, const char *rel, struct oid *out, stru
 	const struct tree_entry *te;
 	struct oid dir;
 
-	if (!i || !hashinfo_oid(&i->hash, &dir) || project_store_of(c->p, i, store, e))
+	if (!i || !i->cache || !hashinfo_oid(&i->hash, &dir) || project_store_of(c->p, i, store, e))
 		return -1;
 	if (!dir.is_dir) {
 		*out = dir;
@@ -202,11 +230,10 @@ static struct node *extract(const struct node *n)
 	return m;
 }
 
-static const char *corrupted_type(const char *path)
+static const char *corrupted_type(const char *why)
 {
-	const char *why = params_corrupted(path);
-
 	switch (*why) {
+	case 'i': return "EncodingError";
 	case 'J': return "JSONFileCorruptedError";
 	case 'T': return "TOMLFileCorruptedError";
 	case 'P': return "PythonFileCorruptedError";
@@ -222,12 +249,13 @@ static struct node *parse_values(enum values_kind kind, const char *path, const 
 	struct node *n, *v;
 
 	if (params_parse(&doc, path, str_cstr(text), text->len, &why)) {
-		autofree char *fmt = xasprintf("unable to read: '%%s', %s", params_corrupted(path));
+		const char *how = str_is_utf8(str_cstr(text), text->len) ? params_corrupted(path) : "is not valid utf-8";
+		autofree char *fmt = xasprintf("unable to read: '%%s', %s", how);
 		autofree char *abs = xasprintf("/%s", path);
 		autofree char *cwd = path_abs(".");
 		autofree char *shown = path_rel(abs, cwd);     /* as DVC shows it: from its own root */
 
-		return error_node(corrupted_type(path), fmt, shown);
+		return error_node(corrupted_type(how), fmt, shown);
 	}
 	if (kind == VALUES_METRICS) {
 		v = extract(doc);
@@ -249,6 +277,17 @@ static struct node *parse_values(enum values_kind kind, const char *path, const 
 	return n;
 }
 
+/* An output, or a file that the manifest of one names: it is only its content that is nowhere. */
+static bool is_stored(struct collect *c, const char *rel)
+{
+	autoerr struct err none = ERR_INIT;
+	const struct item *i = index_out_at(c->x, rel);
+	struct store *store;
+	struct oid id;
+
+	return i ? i->cache : !find_object(c, rel, &id, &store, &none);
+}
+
 static void read_file(struct collect *c, struct node *data, const char *rel, const struct node *keys)
 {
 	autostr struct str text = STR_INIT;
@@ -256,11 +295,25 @@ static void read_file(struct collect *c, struct node *data, const char *rel, con
 	if (read_text(c, rel, &text))
 		node_set(data, rel, parse_values(c->o->kind, rel, &text, keys));
 	else
-		node_set(data, rel, absent(rel));
+		node_set(data, rel, is_stored(c, rel) ?
+			 error_node("FileNotFoundError", "[Errno 2] No storage files available: '%s'", rel) : absent(rel));
+}
+
+/* What DVC shows of nobody's data: its own files, and what is ignored. */
+static bool is_hidden(struct ignore *g, const char *base, const char *name, bool is_dir)
+{
+	autofree char *rel = *base && strcmp(base, ".") ? path_join(base, name) : xstrdup(name);
+	const char *last = path_base(name);
+
+	if (str_starts(rel, ".dvc/"))
+		return true;
+	if (!is_dir && (str_ends(last, ".dvc") || !strcmp(last, "dvc.yaml") || !strcmp(last, ".dvcignore")))
+		return true;
+	return g && ignore_is(g, rel, is_dir);
 }
 
 /* Names of all files below, sorted. */
-static void list_files(const char *abs, const char *rel, struct strvec *out, int depth)
+static void list_files(struct ignore *g, const char *base, const char *abs, const char *rel, struct strvec *out, int depth)
 {
 	DIR *d = opendir(abs);
 	struct dirent *de;
@@ -271,8 +324,10 @@ static void list_files(const char *abs, const char *rel, struct strvec *out, int
 
 		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
 			continue;
+		if (is_hidden(g, base, name, fs_is_dir(path)))
+			continue;
 		if (fs_is_dir(path))
-			list_files(path, name, out, depth + 1);
+			list_files(g, base, path, name, out, depth + 1);
 		else
 			strvec_push(out, name);
 	}
@@ -290,7 +345,17 @@ static void read_dir(struct collect *c, struct node *data, const char *rel, cons
 	struct oid id;
 
 	if (srctree_is_workspace(c->tree) && fs_is_dir(abs)) {
-		list_files(abs, "", &names, 0);
+		autoerr struct err none = ERR_INIT;
+		struct ignore *g = NULL;
+
+		if (repo_ignore(c->p->repo, &g, &none))
+			g = NULL;
+		list_files(g, rel, abs, "", &names, 0);
+	} else if (!srctree_is_workspace(c->tree) && srctree_is_dir(c->tree, rel)) {
+		autoerr struct err none = ERR_INIT;
+
+		if (srctree_list(c->tree, rel, &names, &none))
+			strvec_release(&names);
 	} else if (i && hashinfo_oid(&i->hash, &id) && id.is_dir) {
 		autoerr struct err none = ERR_INIT;
 		struct store *store;
@@ -304,7 +369,8 @@ static void read_dir(struct collect *c, struct node *data, const char *rel, cons
 	for (size_t k = 0; k < names.n; k++) {
 		autofree char *path = path_join(rel, names.v[k]);
 
-		read_file(c, data, path, keys);
+		if (!is_hidden(NULL, rel, names.v[k], false))
+			read_file(c, data, path, keys);
 	}
 }
 
@@ -312,9 +378,9 @@ static bool stands_for_dir(struct collect *c, const char *rel)
 {
 	struct item *i = index_out_at(c->x, rel);
 
-	if (srctree_is_file(c->tree, rel))
+	if (srctree_is_file(c->tree, rel) || !strcmp(rel, "..") || str_starts(rel, "../"))
 		return false;
-	return srctree_is_dir(c->tree, rel) || (i && hashinfo_is_dir(&i->hash));
+	return srctree_is_dir(c->tree, rel) || (i && i->cache && hashinfo_is_dir(&i->hash));
 }
 
 static int add_used(const char *rel, void *data, struct err *e)
@@ -346,51 +412,24 @@ static int add_vars(struct collect *c, struct node *data, struct err *e)
 	return rc;
 }
 
-static int gather(struct project *p, struct srctree *t, const struct values_opts *o, struct node **out, struct err *e)
-{
-	struct collect c = { p, t, NULL, o, node_map(), NULL };
-	struct node *data = node_map();
-	int rc = -1;
-
-	if (srctree_is_workspace(t) ? project_index(p, &c.x, e) : index_load(&c.x, p->repo, t, 0, e))
-		goto undo;
-	if (collect_files(&c, e))
-		goto undo;
-	for (size_t i = 0; i < c.files->n; i++) {
-		const char *rel = c.files->k[i]->text;
-
-		if (stands_for_dir(&c, rel))
-			read_dir(&c, data, rel, c.files->v[i]);
-		else
-			read_file(&c, data, rel, c.files->v[i]);
-	}
-	if (o->kind == VALUES_PARAMS && (!o->targets || !o->targets->n) && add_vars(&c, data, e))
-		goto undo;
-	*out = node_map();
-	node_set(*out, "data", take(data));
-	rc = 0;
-undo:
-	node_free(data);
-	node_free(c.files);
-	if (!srctree_is_workspace(t))
-		index_free(c.x);
-	return rc;
-}
-
-/* --- revisions --- */
-
 /* An error in one line, without its cause or the drawing of the place: what DVC warns of. */
 static char *brief(const char *msg)
 {
-	static const char corrupted[] = "file structure is corrupted", invalid[] = "' is invalid",
-		failed[] = "' validation failed";
+	static const char unexpected[] = "unexpected error";
+	static const char *const causes[] = { "file structure is corrupted", "is not valid utf-8" };
+	static const char invalid[] = "' is invalid", failed[] = "' validation failed";
 	autofree char *line = xstrndup(msg, strcspn(msg, "\n"));
-	char *p = strstr(line, corrupted);
+	char *p;
 
-	if (p) {
-		p[strlen(corrupted)] = 0;
-		return take(line);
+	if (str_starts(msg, unexpected)) {
+		msg += strlen(unexpected);
+		return xstrdup(str_starts(msg, " - ") ? msg + 3 : msg);
 	}
+	for (size_t i = 0; i < ARRAY_LEN(causes); i++)
+		if ((p = strstr(line, causes[i]))) {
+			p[strlen(causes[i])] = 0;
+			return take(line);
+		}
 	if ((p = strstr(line, invalid)) && line[0] == '\'') {
 		*p = 0;
 		return xasprintf("unable to read: '%s', YAML file structure is corrupted",
@@ -408,6 +447,54 @@ static char *brief(const char *msg)
 	return xstrdup(msg);
 }
 
+static int gather(struct project *p, struct srctree *t, const struct values_opts *o, struct node **out, struct err *e)
+{
+	struct collect c = { p, t, NULL, o, node_map(), NULL };
+	struct node *data = node_map();
+	bool own = !srctree_is_workspace(t);
+	autoerr struct err why = ERR_INIT;
+	int rc = -1;
+
+	if (srctree_is_workspace(t) ? project_index(p, &c.x, &why) : index_load(&c.x, p->repo, t, 0, &why)) {
+		if (!o->targets || !o->targets->n || why.code == ERR_INTR) {
+			err_move(e, &why);
+			goto undo;
+		}
+		c.x = index_new(p->repo, t);    /* what is named may be there all the same */
+		own = true;
+	}
+	if (collect_files(&c, e))
+		goto undo;
+	for (size_t i = 0; i < c.files->n; i++) {
+		const char *rel = c.files->k[i]->text;
+
+		if (why.code && !srctree_is_file(t, rel)) {
+			autofree char *what = brief(why.msg);
+			struct node *failed = node_map();
+
+			node_set(failed, "error", error_value(&why, what));
+			node_set(data, rel, failed);
+		} else if (stands_for_dir(&c, rel)) {
+			read_dir(&c, data, rel, c.files->v[i]);
+		} else {
+			read_file(&c, data, rel, c.files->v[i]);
+		}
+	}
+	if (o->kind == VALUES_PARAMS && (!o->targets || !o->targets->n) && add_vars(&c, data, e))
+		goto undo;
+	*out = node_map();
+	node_set(*out, "data", take(data));
+	rc = 0;
+undo:
+	node_free(data);
+	node_free(c.files);
+	if (own)
+		index_free(c.x);
+	return rc;
+}
+
+/* --- revisions --- */
+
 static void add_result(struct project *p, struct srctree *t, const char *rev, const struct values_opts *o,
 		       struct node *all)
 {
@@ -415,15 +502,12 @@ static void add_result(struct project *p, struct srctree *t, const char *rev, co
 	struct node *one = NULL;
 
 	if (gather(p, t, o, &one, &why)) {
-		struct node *err = node_map();
 		autofree char *what = brief(why.msg);
 
 		notice(NOTICE_WARN, "failed to load %s in revision '%s', %s",
 		       o->kind == VALUES_METRICS ? "metrics" : "params", rev, what);
-		node_set(err, "type", node_str("DvcException"));
-		node_set(err, "msg", node_str(what));
 		one = node_map();
-		node_set(one, "error", err);
+		node_set(one, "error", error_value(&why, what));
 	}
 	node_set(all, rev, one);
 }
@@ -598,19 +682,48 @@ static double as_double(const struct node *n)
 	return n->kind == NODE_FLOAT ? n->f : n->kind == NODE_BOOL ? n->b : n->fits ? (double)n->i : strtod(n->text, NULL);
 }
 
+/* Up to 37 digits, which is beyond what any counter holds. */
+static bool as_wide(const struct node *n, __int128 *out)
+{
+	const char *p = n->text;
+	bool neg;
+
+	*out = n->kind == NODE_BOOL ? n->b : n->i;
+	if (n->kind == NODE_BOOL || n->fits)
+		return true;
+	neg = *p == '-';
+	p += neg;
+	if (strlen(p) > 37)
+		return false;
+	for (*out = 0; *p; p++)
+		*out = *out * 10 + (*p - '0');
+	*out = neg ? -*out : *out;
+	return true;
+}
+
+static struct node *wide_node(__int128 v)
+{
+	char text[48], *p = text + sizeof(text);
+	bool neg = v < 0;
+
+	*--p = 0;
+	do
+		*--p = '0' + (char)(neg ? -(v % 10) : v % 10);
+	while (v /= 10);
+	if (neg)
+		*--p = '-';
+	return node_int_text(p);
+}
+
 static struct node *subtract(const struct node *a, const struct node *b)
 {
-	int64_t x, y, d;
+	__int128 x, y;
 
 	if (a->kind == NODE_FLOAT || b->kind == NODE_FLOAT)
 		return node_float(as_double(a) - as_double(b));
-	if (node_equal(a, b))
-		return node_int(0);
-	x = a->kind == NODE_BOOL ? a->b : a->i;
-	y = b->kind == NODE_BOOL ? b->b : b->i;
-	if ((a->kind == NODE_INT && !a->fits) || (b->kind == NODE_INT && !b->fits) || __builtin_sub_overflow(x, y, &d))
-		return node_float(as_double(a) - as_double(b));
-	return node_int(d);
+	if (as_wide(a, &x) && as_wide(b, &y))
+		return wide_node(x - y);
+	return node_equal(a, b) ? node_int(0) : node_float(as_double(a) - as_double(b));
 }
 
 static void diff_values(struct node *out, const char *key, const struct node *old, const struct node *new, bool all)
@@ -635,22 +748,42 @@ static const struct node *data_of(const struct node *rev, const char *path)
 	return node_get(node_get(node_get(rev, "data"), path), "data");
 }
 
-static struct node *diff_file(const struct node *old, const struct node *new, bool all)
+/* A text that is a whole file counts as what it says as JSON. */
+static struct node *scalar_of(const struct node *n)
 {
-	autonode struct node *a = values_flatten(old);
-	autonode struct node *b = values_flatten(new);
+	autoerr struct err none = ERR_INIT;
+	struct node *v = NULL;
+
+	if (node_is(n, NODE_STR) && !json_parse(&v, n->text, n->len, "", &none))
+		return v;
+	return n ? node_copy(n) : node_map();
+}
+
+static struct node *diff_file(const struct node *old_raw, const struct node *new_raw, bool all)
+{
+	autonode struct node *old = scalar_of(old_raw), *new = scalar_of(new_raw);
+	autonode struct node *unread = node_str("unable to parse");
+	autonode struct node *a = values_flatten(old), *b = values_flatten(new);
+	const struct node *no_a = NULL, *no_b = NULL;
 	struct node *out = node_map();
 
-	/* a file that has values in one place and none in the other: its keys are new or gone */
-	if (node_is(old, NODE_MAP) && !node_is(new, NODE_MAP))
+	/* A file of keys in one place and of a value in the other: the value answers for every key. */
+	if (old->kind == NODE_MAP && new->kind != NODE_MAP) {
 		node_del(b, "");
-	if (node_is(new, NODE_MAP) && !node_is(old, NODE_MAP))
+		no_b = node_truthy(new) ? unread : NULL;
+	}
+	if (new->kind == NODE_MAP && old->kind != NODE_MAP) {
 		node_del(a, "");
-	for (size_t i = 0; i < a->n; i++)
-		diff_values(out, a->k[i]->text, a->v[i], node_get(b, a->k[i]->text), all);
+		no_a = node_truthy(old) ? unread : NULL;
+	}
+	for (size_t i = 0; i < a->n; i++) {
+		const struct node *v = node_get(b, a->k[i]->text);
+
+		diff_values(out, a->k[i]->text, a->v[i], v ? v : no_b, all);
+	}
 	for (size_t i = 0; i < b->n; i++)
 		if (!node_get(a, b->k[i]->text))
-			diff_values(out, b->k[i]->text, NULL, b->v[i], all);
+			diff_values(out, b->k[i]->text, no_a, b->v[i], all);
 	return out;
 }
 

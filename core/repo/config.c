@@ -1,6 +1,7 @@
 /* config - DVC's four levels of settings. See config.h. */
 #include "core/repo/config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -82,17 +83,27 @@ static void set_level(struct level *l, char *dir, const char *name)
 	l->lock = -1;
 }
 
-/* A list where DVC wants a path ends DVC with a Python error. */
+/* DVC looks for paths before it checks anything: a list where one belongs, a value where a section belongs. */
+static int check_option(const struct cobj_sec *s, const struct cobj_opt *o, struct err *e)
+{
+	static const char *const maps[] = { "remote", "machine", "cache" };
+
+	if (o->is_list && configschema_is_path(s->name, o->name))
+		return err_set(e, ERR_FAIL, "unexpected error - expected string or bytes-like object, got 'list'");
+	for (size_t i = 0; i < ARRAY_LEN(maps) && !o->is_section; i++)
+		if (!strcmp(*s->name ? s->name : o->name, maps[i]) && (!*s->name || i < 2))
+			return err_set(e, ERR_FAIL, "unexpected error - expected a dictionary for dictionary value @ data"
+				       "['%s']%s%s%s", maps[i], *s->name ? "['" : "", *s->name ? o->name : "",
+				       *s->name ? "']" : "");
+	return 0;
+}
+
 static int check_paths(const struct level *l, struct err *e)
 {
 	for (size_t i = 0; i < l->obj.n; i++)
-		for (size_t k = 0; k < l->obj.sec[i].n; k++) {
-			const struct cobj_opt *o = &l->obj.sec[i].v[k];
-
-			if (o->is_list && configschema_is_path(l->obj.sec[i].name, o->name))
-				return err_set(e, ERR_FAIL, "unexpected error - expected string or bytes-like object, "
-					       "got 'list'");
-		}
+		for (size_t k = 0; k < l->obj.sec[i].n; k++)
+			if (check_option(&l->obj.sec[i], &l->obj.sec[i].v[k], e))
+				return -1;
 	return 0;
 }
 
@@ -415,7 +426,7 @@ void config_options(const struct config *c, enum config_level l, const char *sec
 
 bool config_has_section_at(const struct config *c, enum config_level l, const char *section)
 {
-	return cobj_section(&c->level[l].obj, section) != NULL;
+	return *section && cobj_section(&c->level[l].obj, section);
 }
 
 void config_remotes(const struct config *c, struct strvec *names)
@@ -432,10 +443,68 @@ bool config_has_remote(const struct config *c, const char *name)
 {
 	autofree char *section = xasprintf("remote \"%s\"", name);
 
+	for (char *p = section; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
 	for (int l = 0; l < CONFIG_LEVELS; l++)
 		if (cobj_section(&c->level[l].obj, section))
 			return true;
 	return false;
+}
+
+static const char *past_head(const char *msg)
+{
+	static const char head[] = "configuration error - ";
+
+	return str_starts(msg, head) ? msg + sizeof(head) - 1 : msg;
+}
+
+int config_check_options(const struct config *c, const char *url, const struct map *options, struct err *e)
+{
+	autofree char *name = NULL, *section = NULL, *scheme = NULL, *msg = NULL;
+
+	if (str_starts(url, "remote://")) {
+		name = xstrndup(url + 9, strcspn(url + 9, "/"));
+		section = xasprintf("remote \"%s\"", name);
+		url = c ? config_get(c, section, "url") : NULL;
+	}
+	if (!url)                       /* whoever opens it says so */
+		return 0;
+	scheme = configschema_scheme(url);
+	if (!configschema_check_options(scheme, options, e))
+		return 0;
+	msg = xstrdup(past_head(e->msg));
+	err_release(e);
+	return err_set(e, ERR_CONFIG, "%s", msg);
+}
+
+int config_check_remote(struct config *c, const char *section, struct err *e)
+{
+	autofree char *name = xstrndup(section + 8, strlen(section) - 9);
+	autofree char *where = xasprintf("data['remote']['%s']", name), *msg = NULL;
+	const char *msg0, *at;
+
+	if (!configschema_check(c, CONFIG_LEVELS, false, e))
+		return 0;
+	msg0 = past_head(e->msg);
+	at = strstr(msg0, where);
+	msg = at ? xasprintf("%.*sdata%s", (int)(at - msg0), msg0, at + strlen(where)) : xstrdup(msg0);
+	err_release(e);
+	return err_set(e, ERR_CONFIG, "%s", msg);
+}
+
+int config_need_default(const struct config *c, struct err *e)
+{
+	const char *name = config_get(c, "core", "remote");
+	autonode struct node *n = NULL;
+	autostr struct str s = STR_INIT;
+
+	if (!name || config_has_remote(c, name))
+		return 0;
+	n = node_str(name);
+	node_py_repr(&s, n);
+	err_set(e, ERR_FAIL, "unexpected error - %s", s.buf);
+	e->exit_status = 255;
+	return -1;
 }
 
 int config_validate(struct config *c, struct err *e)
@@ -457,9 +526,9 @@ static char *stored_path(const struct level *l, const char *value)
 {
 	autofree char *user = expand_user(value), *full = NULL;
 
-	if (has_scheme(value) || user || *value == '/' || !*value)
+	if (has_scheme(value) || user || *value == '/')
 		return xstrdup(value);
-	full = path_abs(value);
+	full = path_abs(*value ? value : ".");
 	return path_rel(full, l->dir);
 }
 
@@ -489,15 +558,33 @@ int config_rename(struct config *c, enum config_level l, const char *section, co
 	return cobj_rename(&c->level[l].obj, section, new_section, e);
 }
 
+/* DVC writes a relative path anew, in its shortest form. */
+static char *kept_value(const void *ctx, const char *section, const char *option, const char *value)
+{
+	const struct level *l = ctx;
+	autofree char *user = NULL, *full = NULL, *abs = NULL;
+
+	if (!configschema_is_path(section, option) || has_scheme(value) || *value == '/' ||
+	    (user = expand_user(value)))
+		return xstrdup(value);
+	full = path_join(l->dir, value);
+	abs = path_abs(full);
+	return path_rel(abs, l->dir);
+}
+
 /* As DVC: what the levels up to this one say must be valid before the write, everything after it. */
 int config_save(struct config *c, enum config_level l, struct err *e)
 {
 	struct level *lv = &c->level[l];
 	autostr struct str s = STR_INIT;
+	autoerr struct err none = ERR_INIT;
 
-	if (need_level(c, l, e) || configschema_check(c, (int)l + 1, true, e))
+	if (need_level(c, l, e) || check_paths(lv, e) || configschema_check(c, (int)l + 1, true, e))
 		return -1;
-	cobj_text(&lv->obj, &s);
+	if (!cobj_is_plain(&lv->obj) || cobj_write(&lv->obj, kept_value, lv, &s, &none)) {
+		str_reset(&s);
+		cobj_text(&lv->obj, &s);
+	}
 	if (!s.len)
 		str_addc(&s, '\n');
 	if (fs_mkdirs(lv->dir, 0777, e) || fs_replace(lv->file, s.buf, s.len, 0, e))

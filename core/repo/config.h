@@ -3,7 +3,8 @@
  *
  *  F1  The files are ConfigObj's dialect, read by a small strict parser; unknown sections and options are refused with
  *      DVC's words (ERR_CONFIG), values are checked by DVC's schema.
- *  F2  A write changes only the lines it must: comments and order survive.
+ *  F2  A file with comments or interpolation keeps them and its layout: a write changes only the lines it must. Any
+ *      other file is written as DVC writes it.
  *  F3  Settings only we have live in git-data.conf files read with iniparser; config_own() serves them.
  *  F4  Section and option names fold to lower case; remote names too.
  *  F5  Between config_lock() and config_close() no other git-data writes these levels: of two writers at once both
@@ -17,6 +18,7 @@
 #include "core/base/str.h"
 
 struct err;
+struct map;
 struct config;
 
 enum config_level { CONFIG_SYSTEM, CONFIG_GLOBAL, CONFIG_REPO, CONFIG_LOCAL, CONFIG_LEVELS, CONFIG_MERGED = CONFIG_LEVELS };
@@ -51,6 +53,12 @@ int  config_set(struct config *c, enum config_level l, const char *section, cons
 int  config_unset(struct config *c, enum config_level l, const char *section, const char *option, struct err *e);
 int  config_rename(struct config *c, enum config_level l, const char *section, const char *new_section, struct err *e);
 int  config_save(struct config *c, enum config_level l, struct err *e);
+/* One remote's options, with DVC's words for those that were given on a command line. */
+int  config_check_remote(struct config *c, const char *section, struct err *e);
+/* The same for options that come with a URL; 'c' knows what "remote://name" stands for, and may be NULL. */
+int  config_check_options(const struct config *c, const char *url, const struct map *options, struct err *e);
+/* Where a directory is opened as a source DVC looks its default remote up by its plain name. */
+int  config_need_default(const struct config *c, struct err *e);
 int  config_validate(struct config *c, struct err *e);
 /* Remotes of the merged view. */
 void config_remotes(const struct config *c, struct strvec *names);

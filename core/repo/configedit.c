@@ -1,6 +1,8 @@
 /* configedit - line edits on a ConfigObj file. See configobj.h. */
 #include "core/repo/configobj.h"
 
+#include <strings.h>
+
 #include "core/base/err.h"
 #include "core/base/own.h"
 
@@ -8,9 +10,9 @@
 
 /* --- quoting ------------------------------------------------------------------------------------------------------- */
 
-static int cannot_quote(struct err *e)
+static int cannot_quote(const char *s, struct err *e)
 {
-	return err_set(e, ERR_FAIL, "unexpected error - the value cannot be safely quoted");
+	return err_set(e, ERR_FAIL, "unexpected error - Value \"%s\" cannot be safely quoted.", s);
 }
 
 /* ConfigObj's choice of quotes; 'whole' allows the triple ones. */
@@ -22,29 +24,34 @@ static int add_quoted(struct str *out, const char *s, bool whole, struct err *e)
 	const char *q = "";
 
 	if (strpbrk(s, "\r\v\f\x1c\x1d\x1e") || (!whole && ((one && two) || lines)))
-		return cannot_quote(e);
+		return cannot_quote(s, e);
 	if (!n)
 		q = "\"";
 	else if ((one && two) || lines)
-		q = !strstr(s, "\"\"\"") ? "\"\"\"" : !strstr(s, "'''") ? "'''" : NULL;
+		q = !strstr(s, "'''") ? "'''" : !strstr(s, "\"\"\"") ? "\"\"\"" : NULL;
 	else if (strchr(edge, s[0]) || strchr(edge, s[n - 1]) || strpbrk(s, ",#"))
 		q = two ? "'" : "\"";
 	if (!q || (n && strlen(q) == 3 && s[n - 1] == q[0]))
-		return cannot_quote(e);
+		return cannot_quote(s, e);
 	str_adds(out, q);
 	str_adds(out, s);
 	str_adds(out, q);
 	return 0;
 }
 
-static int option_line(struct str *out, const char *indent, size_t indent_len, const char *key, const char *value,
-		       const char *comment, struct err *e)
+static int add_key(struct str *out, const char *indent, size_t indent_len, const char *key, struct err *e)
 {
 	str_add(out, indent, indent_len);
 	if (add_quoted(out, key, false, e))
 		return -1;
 	str_adds(out, " = ");
-	if (add_quoted(out, value, true, e))
+	return 0;
+}
+
+static int option_line(struct str *out, const char *indent, size_t indent_len, const char *key, const char *value,
+		       const char *comment, struct err *e)
+{
+	if (add_key(out, indent, indent_len, key, e) || add_quoted(out, value, true, e))
 		return -1;
 	if (comment)
 		str_addf(out, " %s", comment);
@@ -141,6 +148,7 @@ static int splice(struct cobj *c, size_t at, size_t n, const char *text, struct 
 		str_addc(&s, '\n');
 	if (cobj_parse(&fresh, s.buf, s.len, e))
 		return -1;
+	fresh.renamed = take(c->renamed);
 	cobj_release(c);
 	*c = fresh;
 	return 0;
@@ -245,7 +253,78 @@ int cobj_rename(struct cobj *c, const char *section, const char *to, struct err 
 		str_adds(&s, c->lines.v[i]);
 	if (s.buf[s.len - 1] != '\n')
 		str_addc(&s, '\n');
-	if (splice(c, from, end - from, "", e))
+	if (splice(c, from, end - from, "", e) || cobj_drop(c, section, e))
 		return -1;
+	free(c->renamed);
+	c->renamed = xstrdup(to);
 	return splice(c, place_for(c, to), 0, s.buf, e);
+}
+
+/* --- the whole file ------------------------------------------------------------------------------------------------ */
+
+bool cobj_is_plain(const struct cobj *c)
+{
+	for (size_t i = 0; i < c->lines.n; i++)
+		if (line_is_comment(c->lines.v[i]) || strstr(c->lines.v[i], "%("))
+			return false;
+	for (size_t i = 0; i < c->n; i++) {
+		if (i ? c->sec[i].depth > 1 || strchr(c->lines.v[c->sec[i].line], '#') : c->sec[0].n > 0)
+			return false;
+		for (size_t k = 0; k < c->sec[i].n; k++)
+			if (c->sec[i].v[k].comment)
+				return false;
+	}
+	return true;
+}
+
+static int list_line(struct str *out, const struct cobj_opt *o, struct err *e)
+{
+	if (add_key(out, INDENT, strlen(INDENT), o->name, e))
+		return -1;
+	for (size_t i = 0; i < o->v.n; i++) {
+		str_adds(out, i ? ", " : "");
+		if (add_quoted(out, o->v.v[i], false, e))
+			return -1;
+	}
+	str_adds(out, o->v.n < 2 ? ",\n" : "\n");
+	return 0;
+}
+
+static int write_section(const struct cobj_sec *s, const char *name, cobj_value_fn *stored, const void *ctx,
+			 struct str *out, struct err *e)
+{
+	if (header_line(out, name, e))
+		return -1;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct cobj_opt *o = cobj_option(s, s->v[i].name);
+		autofree char *value = NULL;
+		bool again = false;
+
+		for (size_t k = 0; k < i; k++)
+			again |= !strcmp(s->v[k].name, o->name);
+		if (again)
+			continue;
+		value = o->is_list ? NULL : stored(ctx, s->name, o->name, o->v.v[0]);
+		if (o->is_list ? list_line(out, o, e) : option_line(out, INDENT, strlen(INDENT), o->name, value, NULL, e))
+			return -1;
+	}
+	return 0;
+}
+
+int cobj_write(const struct cobj *c, cobj_value_fn *stored, const void *ctx, struct str *out, struct err *e)
+{
+	for (int rank = 0; rank < 4; rank++)
+		for (size_t i = 1; i < c->n; i++) {
+			const struct cobj_sec *s = cobj_section(c, c->sec[i].name);
+			bool again = false;
+
+			for (size_t k = 1; k < i; k++)
+				again |= !strcmp(c->sec[k].name, s->name);
+			if (section_rank(s->name) != rank || again || !(s->n || rank))
+				continue;
+			again = c->renamed && !strcasecmp(c->renamed, s->name);
+			if (write_section(s, again ? c->renamed : s->name, stored, ctx, out, e))
+				return -1;
+		}
+	return 0;
 }

@@ -45,6 +45,7 @@ void cobj_release(struct cobj *c)
 	}
 	free(c->sec);
 	strvec_release(&c->lines);
+	free(c->renamed);
 	*c = (struct cobj){ 0 };
 }
 

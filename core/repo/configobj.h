@@ -2,6 +2,7 @@
  * configobj - ConfigObj's INI dialect: reading with its errors, editing line by line.
  *
  *  I1  The lines of the file are kept as they are; an edit replaces, inserts or drops whole lines (config.h F2).
+ *      cobj_write() gives the text DVC would write: it has no place for what cobj_is_plain() looks for.
  *  I2  Section names of the form 'remote "x"' are brought to that spelling; names fold to lower case; of names that
  *      become equal the last one counts, as in DVC.
  *  I3  Values are stored interpolated ("%(name)s"), lists as lists.
@@ -35,6 +36,7 @@ struct cobj {
 	struct strvec lines;            /* with their line ends */
 	struct cobj_sec *sec;           /* sec[0] is the top */
 	size_t n, cap;
+	char *renamed;                  /* a new name keeps its case until it is read again */
 };
 
 /* name is the file's, for messages about what is not the dialect's. */
@@ -48,5 +50,10 @@ int  cobj_set(struct cobj *c, const char *section, const char *option, const cha
 int  cobj_unset(struct cobj *c, const char *section, const char *option, struct err *e);
 int  cobj_drop(struct cobj *c, const char *section, struct err *e);
 int  cobj_rename(struct cobj *c, const char *section, const char *to, struct err *e);
+/* No comment, no interpolation, no section in a section: the lines say nothing that the settings do not. */
+bool cobj_is_plain(const struct cobj *c);
+/* stored() gives the form in which a value is kept. */
+typedef char *cobj_value_fn(const void *ctx, const char *section, const char *option, const char *value);
+int  cobj_write(const struct cobj *c, cobj_value_fn *stored, const void *ctx, struct str *out, struct err *e);
 
 #endif

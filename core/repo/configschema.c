@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "core/base/err.h"
+#include "core/base/map.h"
 #include "core/base/node.h"
 #include "core/base/notice.h"
 #include "core/base/own.h"
@@ -395,11 +396,41 @@ static int check_remote(const struct config *c, int upto, const char *section, c
 	return check_section(c, upto, section, where, opts, e);
 }
 
+int configschema_check_options(const char *scheme, const struct map *options, struct err *e)
+{
+	struct map_entry *it;
+
+	for (size_t i = 0; (it = map_next(options, &i));) {
+		const struct confopt *o = configschema_remote(scheme);
+		autostrvec struct strvec v = STRVEC_INIT;
+		autostr struct str at = STR_INIT;
+
+		add_repr(&at, it->key);
+		strvec_push(&v, it->value);
+		while (o && o->name && strcmp(o->name, it->key))
+			o++;
+		if (o && !o->name)
+			return extra_keys(at.buf, e);
+		if (o && check_value(o, &v, false, at.buf, e))
+			return -1;
+	}
+	return 0;
+}
+
 /* All sections of a kind: 'remote "a"', 'remote "b"', ... */
 static int check_named(const struct config *c, int upto, const char *kind, const struct strvec *all, struct err *e)
 {
 	autofree char *prefix = xasprintf("%s \"", kind);
+	autostrvec struct strvec values = STRVEC_INIT;
+	bool is_list;
 
+	config_options_below(c, upto, kind, &values);
+	for (size_t i = 0; i < values.n; i++) {
+		autofree char *where = xasprintf("['%s']['%s']", kind, values.v[i]);
+
+		if (config_value_below(c, upto, kind, values.v[i], &is_list))
+			return bad(e, where, "expected a dictionary");
+	}
 	for (size_t i = 0; i < all->n; i++) {
 		autofree char *name = NULL;
 		autostr struct str where = STR_INIT;

@@ -8,6 +8,7 @@
 
 struct err;
 struct config;
+struct map;
 
 enum conftype {
 	CT_STR, CT_LOWER, CT_BOOL, CT_BOOL_OR_STR, CT_INT, CT_FLOAT, CT_CHOICE, CT_LINKS, CT_REAL_INT, CT_REAL_BOOL, CT_ANY,
@@ -30,6 +31,8 @@ bool configschema_is_path(const char *section, const char *option);
 bool configschema_is_secret(const char *option);
 /* Sections in DVC's order, NULL-terminated. */
 extern const char *const configschema_sections[];
+/* Options of one remote of that scheme, by name. */
+int  configschema_check_options(const char *scheme, const struct map *options, struct err *e);
 /* Levels below 'upto'. warn: says which options of [feature] nobody knows. */
 int  configschema_check(const struct config *c, int upto, bool warn, struct err *e);
 

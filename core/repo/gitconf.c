@@ -30,8 +30,8 @@ char *git_find_dir(const char *root)
 	autofree char *line = NULL, *to = NULL;
 	struct stat st;
 
-	if (stat(dot, &st))
-		return NULL;
+	if (stat(dot, &st))             /* where the disk fails it is there: no outer repository takes its place */
+		return fs_exists(dot) ? take(dot) : NULL;
 	if (S_ISDIR(st.st_mode))
 		return take(dot);
 	line = read_line(dot);
@@ -44,13 +44,9 @@ char *git_find_dir(const char *root)
 /* A directory named .git counts when git would take it: it has a HEAD. */
 static bool is_git_dir(const char *dir)
 {
-	autofree char *head = NULL;
-	struct stat st;
+	autofree char *head = dir ? path_join(dir, "HEAD") : NULL;
 
-	if (!dir)
-		return false;
-	head = path_join(dir, "HEAD");
-	return !lstat(head, &st);
+	return head && fs_exists(head);
 }
 
 char *git_find_root(const char *dir)

@@ -11,15 +11,16 @@
 
 #define GITIGNORE_MAX (16u << 20)
 
-static bool git_ignores(const char *abs)
+static bool git_ignores(const char *abs, const char *scm_root)
 {
 	autofree char *dir = path_dir(abs), *root = git_find_root(dir), *git = NULL, *rel = NULL;
 	struct ignore *g;
 	bool ignored;
 
-	if (!root)
-		return true;            /* no git: nothing to keep out of it */
-	git = git_find_dir(root);
+	if (root)
+		git = git_find_dir(root);
+	if (!git)                       /* no git: nothing to keep out of it, unless it merely cannot be read now */
+		return !scm_root;
 	rel = path_rel(abs, root);
 	g = ignore_open_git(root, git);
 	ignored = ignore_is(g, rel, false);
@@ -27,21 +28,29 @@ static bool git_ignores(const char *abs)
 	return ignored;
 }
 
-static int replace_text(const char *path, const char *text, size_t n, struct err *e)
+/* What the path is without links; itself where its directory is not there yet; NULL for a link into nothing. */
+static char *resolve(const char *dir, const char *path)
 {
-	autofree char *real = realpath(path, NULL);
-	struct stat st;
-	mode_t mode = 0;
+	autofree char *real = realpath(path, NULL), *real_dir = NULL;
 
-	if (real && !stat(real, &st))
-		mode = st.st_mode & 07777;
-	if (fs_replace(real ? real : path, text, n, mode, e))
-		return err_in(e, "cannot write '%s'", path);
-	return 0;
+	if (real || fs_is_link(path))
+		return take(real);
+	real_dir = realpath(dir, NULL);
+	return path_join(real_dir ? real_dir : dir, ".gitignore");
 }
 
-/* "/name" with what git would take for a pattern escaped. */
-static char *escaped_entry(const char *name)
+char *gitignore_file(const char *abs, const char *root, struct err *e)
+{
+	autofree char *dir = path_dir(abs), *path = path_join(dir, ".gitignore"), *real = resolve(dir, path);
+	autofree char *top = root ? realpath(root, NULL) : NULL;
+
+	if (real && (!root || (top && path_is_inside(real, top)) || !strcmp(real, path)))
+		return take(real);
+	err_set(e, ERR_UNSAFE, "'%s' is outside of git repository '%s'", abs, root ? root : "");
+	return NULL;
+}
+
+char *gitignore_entry(const char *name)
 {
 	autostr struct str s = STR_INIT;
 
@@ -80,38 +89,45 @@ static bool has_line(const char *text, const char *line)
 
 int gitignore_add(const char *abs, const char *root, char **file, struct err *e)
 {
-	autofree char *dir = path_dir(abs), *path = path_join(dir, ".gitignore"), *entry = escaped_entry(path_base(abs));
+	autofree char *dir = path_dir(abs), *path = path_join(dir, ".gitignore"), *entry = gitignore_entry(path_base(abs));
+	autofree char *real = NULL;
 	autostr struct str s = STR_INIT;
 	bool there;
 
 	*file = NULL;
 	if (root && !path_is_inside(abs, root))
 		return err_set(e, ERR_UNSAFE, "'%s' is outside of git repository '%s'", abs, root);
-	if (strchr(entry, '\n') || git_ignores(abs))
+	real = gitignore_file(abs, root, e);
+	if (!real)
+		return -1;
+	if (strchr(entry, '\n') || git_ignores(abs, root))
 		return 0;
-	if (read_if_there(&s, path, &there, e))
+	if (read_if_there(&s, real, &there, e))
 		return err_in(e, "cannot read '%s'", path);
 	if (!has_line(str_cstr(&s), entry)) {
 		if (s.len && s.buf[s.len - 1] != '\n')
 			str_addc(&s, '\n');
 		str_addf(&s, "%s\n", entry);
-		if (replace_text(path, s.buf, s.len, e))
+		if (fs_replace(real, s.buf, s.len, 0, e))
 			return -1;
 	}
 	*file = take(path);
 	return 0;
 }
 
-int gitignore_remove(const char *abs, char **file, struct err *e)
+int gitignore_remove(const char *abs, const char *root, char **file, struct err *e)
 {
 	autofree char *dir = path_dir(abs), *path = path_join(dir, ".gitignore"), *entry = NULL, *plain = NULL;
+	autofree char *real = gitignore_file(abs, root, e);
 	autostr struct str s = STR_INIT, kept = STR_INIT;
 	bool there;
 
 	*file = NULL;
 	plain = xasprintf("/%s", path_base(abs));
 	entry = str_trim_dup(plain);
-	if (read_if_there(&s, path, &there, e))
+	if (!real)
+		return -1;
+	if (read_if_there(&s, real, &there, e))
 		return err_in(e, "cannot read '%s'", path);
 	if (!there)
 		return 0;
@@ -129,7 +145,7 @@ int gitignore_remove(const char *abs, char **file, struct err *e)
 			return err_sys(e, "cannot remove '%s'", path);
 		return 0;
 	}
-	if (kept.len != s.len && replace_text(path, kept.buf, kept.len, e))
+	if (kept.len != s.len && fs_replace(real, kept.buf, kept.len, 0, e))
 		return -1;
 	*file = take(path);
 	return 0;

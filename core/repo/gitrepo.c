@@ -3,6 +3,7 @@
 
 #include <git2.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 
 #include "core/base/err.h"
 #include "core/base/fs.h"
@@ -21,6 +22,7 @@
 	X(git_tree_entry_name) X(git_tree_entry_id) X(git_tree_entry_filemode) X(git_tree_lookup) X(git_blob_lookup) \
 	X(git_blob_free) X(git_blob_rawcontent) X(git_blob_rawsize) X(git_repository_odb) X(git_odb_free) \
 	X(git_odb_read_header) X(git_index_free) X(git_index_read) X(git_index_write) X(git_index_add_bypath) \
+	X(git_index_entrycount) X(git_index_get_byindex) X(git_index_add) \
 	X(git_index_remove_bypath) X(git_index_get_bypath) X(git_index_find_prefix) X(git_status_list_new) \
 	X(git_status_list_free) X(git_status_list_entrycount) X(git_status_byindex) X(git_status_options_init) \
 	X(git_reference_dwim) X(git_reference_iterator_glob_new) X(git_reference_next) \
@@ -58,11 +60,10 @@ static int git_fail(struct err *e, enum err_code code, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&what, fmt, ap) < 0)
-		what = NULL;
+	what = xvasprintf(fmt, ap);
 	va_end(ap);
 	str_add_safe(&s, last && last->message ? last->message : "unknown cause");
-	return err_set(e, code, "%s: %s", what ? what : "git failed", s.buf);
+	return err_set(e, code, "%s: %s", what, s.buf);
 }
 
 /* --- opening ------------------------------------------------------------------------------------------------------- */
@@ -226,7 +227,8 @@ bool gitrepo_has_commits(struct gitrepo *g)
 {
 	git_oid id;
 
-	return !lg.git_reference_name_to_id(&id, g->repo, "HEAD");
+	/* A HEAD that cannot be read is not an empty history: whoever asks for its commits is told why. */
+	return lg.git_reference_name_to_id(&id, g->repo, "HEAD") != GIT_ENOTFOUND;
 }
 
 void git_refs_release(struct git_refs *r)
@@ -395,12 +397,35 @@ bool gitrepo_is_ignored(struct gitrepo *g, const char *abs, bool is_dir)
 	return strcmp(rel, ".") && ignore_is(g->ignore, rel, is_dir);
 }
 
+/* git compares whole seconds, and by content what is as young as its index. A younger index would end that and hide a change
+ * that was made within the second: such entries lose their size, as git does it, and are compared by content again. */
+static int keep_doubts(struct gitrepo *g)
+{
+	autofree char *dir = git_find_dir(g->root), *path = dir ? path_join(dir, "index") : NULL;
+	struct stat st;
+	int rc = 0;
+
+	if (!path || stat(path, &st))
+		return 0;
+	for (size_t i = 0; !rc && i < lg.git_index_entrycount(g->index); i++) {
+		git_index_entry x = *lg.git_index_get_byindex(g->index, i);
+
+		if (x.mtime.seconds < st.st_mtime || !x.file_size || GIT_INDEX_ENTRY_STAGE(&x))
+			continue;
+		x.file_size = 0;
+		rc = lg.git_index_add(g->index, &x);
+	}
+	return rc;
+}
+
 int gitrepo_stage(struct gitrepo *g, const struct strvec *abs, struct err *e)
 {
 	if (!abs->n)
 		return 0;
 	if (open_index(g, e))
 		return -1;
+	if (keep_doubts(g))
+		return git_fail(e, ERR_FAIL, "cannot change git's index of '%s'", g->root);
 	for (size_t i = 0; i < abs->n; i++) {
 		autofree char *rel = NULL;
 

@@ -7,6 +7,7 @@
 #include "core/base/err.h"
 #include "core/base/fs.h"
 #include "core/base/map.h"
+#include "core/base/node.h"
 #include "core/base/notice.h"
 #include "core/base/own.h"
 #include "core/repo/gitconf.h"
@@ -45,6 +46,7 @@ struct ignore {
 	struct ignore_list *base[2];    /* weaker than any file; [1] is weaker than [0] */
 	struct map dirs;
 	struct igdir top;
+	struct err unread;              /* the first .dvcignore that is there and could not be read */
 	struct igdir *last;             /* of the last question */
 	char *last_rel;
 };
@@ -109,6 +111,77 @@ static void trim_git(char *line)
 	}
 	if (last)
 		*last = 0;
+}
+
+/* The segment of a pattern that ends in an escape of nothing; false: there is none. */
+static bool open_escape(const char *pattern, struct str *segment)
+{
+	const char *p = pattern + (*pattern == '!'), *from = p;
+
+	for (bool escape = false;; p++) {
+		if (!*p || *p == '/') {
+			if (escape) {
+				str_add(segment, from, (size_t)(p - from));
+				return true;
+			}
+			if (!*p)
+				return false;
+			from = p + 1;
+		} else if (escape) {
+			escape = false;
+		} else if (*p == '[') {
+			size_t in = 1 + (p[1] == '!' || p[1] == '^');
+			const char *slash = strchrnul(p, '/'), *end;
+
+			in += p[in] == ']';
+			end = p + in < slash ? memchr(p + in, ']', (size_t)(slash - p) - in) : NULL;
+			if (!end)
+				return false;   /* such a pattern is passed over */
+			p = end;
+		} else {
+			escape = *p == '\\';
+		}
+	}
+}
+
+static int check_pattern(const char *pattern, struct err *e)
+{
+	autostr struct str segment = STR_INIT, shown = STR_INIT, inner = STR_INIT;
+	autonode struct node *whole = NULL, *part = NULL;
+
+	if (!*pattern || *pattern == '#' || (strcmp(pattern, "!") && !open_escape(pattern, &segment)))
+		return 0;
+	whole = node_str(pattern);
+	part = node_str(str_cstr(&segment));
+	node_py_repr(&shown, whole);
+	node_py_repr(&inner, part);
+	if (segment.len)
+		err_set(e, ERR_PARSE, "unexpected error - Invalid git pattern: %s: Escape character found with no next "
+			"character to escape: %s", shown.buf, inner.buf);
+	else
+		err_set(e, ERR_PARSE, "unexpected error - Invalid git pattern: %s: Pattern normalized to nothing.", shown.buf);
+	e->exit_status = 255;
+	return -1;
+}
+
+int ignore_check(const char *root, struct err *e)
+{
+	autofree char *path = path_join(root, ".dvcignore");
+	autostrvec struct strvec lines = STRVEC_INIT;
+	autoerr struct err none = ERR_INIT;
+	autostr struct str text = STR_INIT;
+
+	if (fs_read(&text, path, IGNORE_FILE_MAX, &none) || (!memchr(str_cstr(&text), '\\', text.len) &&
+							     !memchr(str_cstr(&text), '!', text.len)))
+		return 0;
+	strvec_split(&lines, str_cstr(&text), '\n');
+	for (size_t i = 0; i < lines.n; i++) {
+		autofree char *line = str_trim_dup(lines.v[i]);
+
+		if (check_pattern(line, e))
+			return -1;
+	}
+	return 0;
 }
 
 static void list_add_text(struct ignore_list *l, const char *text, size_t len, const char *file)
@@ -185,7 +258,7 @@ static bool rule_ignores(const struct rule *r)
 	return r && !glob_negated(r->g);
 }
 
-static bool source_read(const struct ignore *g, const char *rel, struct str *out)
+static bool source_read(struct ignore *g, const char *rel, struct str *out)
 {
 	autofree char *path = NULL;
 	autoerr struct err e = ERR_INIT;
@@ -197,6 +270,8 @@ static bool source_read(const struct ignore *g, const char *rel, struct str *out
 		return true;
 	if (e.code != ERR_NOTFOUND)
 		notice(NOTICE_WARN, "%s", e.msg);
+	if (e.code != ERR_NOTFOUND && g->kind == IGNORE_DVC && !g->unread.code)
+		err_move(&g->unread, &e);
 	return false;
 }
 
@@ -204,11 +279,12 @@ static bool source_is_repo(const struct ignore *g, const char *rel)
 {
 	autofree char *dvc = xasprintf("%s/.dvc", rel);
 	autofree char *path = NULL;
+	struct stat st;
 
 	if (g->src.read)
 		return g->src.has_dir(g->src.data, dvc);
 	path = path_join(g->root, dvc);
-	return fs_exists(path);
+	return !lstat(path, &st);       /* what cannot be looked at hides nothing */
 }
 
 /* G3. A rule file that is itself ignored has no say. */
@@ -346,10 +422,20 @@ struct ignore *ignore_open_git(const char *scm_root, const char *git_dir)
 	return g;
 }
 
+int ignore_unread(const struct ignore *g, struct err *e)
+{
+	if (!g || !g->unread.code)
+		return 0;
+	err_copy(e, &g->unread);
+	e->exit_status = 255;           /* DVC does not expect it either */
+	return -1;
+}
+
 void ignore_close(struct ignore *g)
 {
 	if (!g)
 		return;
+	err_release(&g->unread);
 	ignore_forget(g);
 	ignore_list_free(g->top.own);
 	for (size_t b = 0; b < ARRAY_LEN(g->base); b++)
@@ -374,6 +460,13 @@ bool ignore_is(struct ignore *g, const char *rel, bool is_dir)
 	}
 	/* A directory is judged once, here or by the first question about what is in it. */
 	return is_dir ? dir_get(g, rel)->ignored : rule_ignores(dir_decide(g, d, rel, false));
+}
+
+bool ignore_hides_out(struct ignore *g, const char *rel, bool is_dir)
+{
+	struct igdir *d = is_dir && *rel ? dir_get(g, rel) : NULL;
+
+	return d && d->subrepo ? rule_ignores(dir_decide(g, d->parent, rel, true)) : ignore_is(g, rel, is_dir);
 }
 
 /* DVC joins neighbouring rules of one kind into one expression, and that names its first match: go back to it. */

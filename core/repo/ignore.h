@@ -26,10 +26,16 @@ void ignore_list_add(struct ignore_list *l, const char *pattern, const char *fil
 /* 1 ignored, 0 re-included by '!', -1 no pattern matched. rel is relative to the list's directory. */
 int  ignore_list_match(const struct ignore_list *l, const char *rel, bool is_dir);
 
+/* DVC stops at a pattern of the root's .dvcignore that pathspec cannot read: its words, exit status 255. */
+int  ignore_check(const char *root, struct err *e);
 struct ignore *ignore_open(const char *root, bool with_builtin);       /* .dvcignore of a repository */
 void ignore_close(struct ignore *g);
 /* rel is root-relative. Looks at every parent too. */
 bool ignore_is(struct ignore *g, const char *rel, bool is_dir);
+/* The same of an output: one that is a repository itself is there for DVC, though nothing in it is. */
+bool ignore_hides_out(struct ignore *g, const char *rel, bool is_dir);
+/* After questions whose answers are recorded or reported: -1 when a .dvcignore that had a say could not be read. */
+int  ignore_unread(const struct ignore *g, struct err *e);
 /* For check-ignore: the pattern that decides, as DVC reports it. Built-in rules have no file; a nested repository has
  * line -1. Returns 0 or 1; texts are borrowed until the next question. */
 struct ignore_hit { const char *file; int line; const char *pattern; bool negated; };
@@ -46,9 +52,12 @@ struct ignore *ignore_open_source(const struct ignore_source *src);
 /* git's: .gitignore files of the work tree, .git/info/exclude, core.excludesFile. */
 struct ignore *ignore_open_git(const char *scm_root, const char *git_dir);
 
+char *gitignore_entry(const char *name);        /* "/name" with what git would take for a pattern escaped */
 /* Output entries in .gitignore (format notes, 11). abs is the output; *file gets the .gitignore's absolute path when it has
  * the entry, respectively still exists. */
 int  gitignore_add(const char *abs, const char *root, char **file, struct err *e);
-int  gitignore_remove(const char *abs, char **file, struct err *e);
+int  gitignore_remove(const char *abs, const char *root, char **file, struct err *e);
+/* The file that holds the entry: a link inside the git repository is followed, one that leads out of it refused. */
+char *gitignore_file(const char *abs, const char *root, struct err *e);
 
 #endif

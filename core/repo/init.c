@@ -7,6 +7,7 @@
 #include "core/base/err.h"
 #include "core/base/fs.h"
 #include "core/base/own.h"
+#include "core/base/temps.h"
 #include "core/repo/gitrepo.h"
 #include "core/repo/ignore.h"
 #include "core/repo/repo.h"
@@ -31,8 +32,8 @@ static char *scm_root_for(const char *root, const struct init_opts *o, struct er
 static int check_not_ignored(const char *scm_root, const char *dvc, struct err *e)
 {
 	autofree char *git = git_find_dir(scm_root), *rel = path_rel(dvc, scm_root);
-	struct ignore *g = ignore_open_git(scm_root, git);
-	bool ignored = ignore_is(g, rel, false);
+	struct ignore *g = git ? ignore_open_git(scm_root, git) : NULL;
+	bool ignored = g && ignore_is(g, rel, false);
 
 	ignore_close(g);
 	if (!ignored)
@@ -41,18 +42,15 @@ static int check_not_ignored(const char *scm_root, const char *dvc, struct err *
 		       "'!.dvc' to .gitignore.", dvc);
 }
 
-static int remove_old(const char *dvc, bool force, struct err *e)
+static int check_old(const char *dvc, bool force, struct err *e)
 {
 	autofree char *cwd = NULL, *shown = NULL;
 
-	if (!fs_is_dir(dvc))
+	if (force || !fs_is_dir(dvc))
 		return 0;
-	if (!force) {
-		cwd = path_abs(".");
-		shown = path_rel(dvc, cwd);
-		return err_set(e, ERR_EXISTS, "'%s' exists. Use `-f` to force.", shown);
-	}
-	return fs_rm_tree(dvc, e);
+	cwd = path_abs(".");
+	shown = path_rel(dvc, cwd);
+	return err_set(e, ERR_EXISTS, "'%s' exists. Use `-f` to force.", shown);
 }
 
 static int write_in(const char *dir, const char *name, const char *text, struct err *e)
@@ -62,18 +60,15 @@ static int write_in(const char *dir, const char *name, const char *text, struct 
 	return fs_replace(path, text, strlen(text), 0, e);
 }
 
-/* Fills a directory beside .dvc and gives it its name at the end. */
+/* Fills a directory beside .dvc and gives it its name at the end: on a full disk the old one stays. */
 static int make_dvc_dir(const char *root, const char *dvc, bool no_scm, struct err *e)
 {
-	autofree char *made = NULL, *tmp = NULL;
+	autofree char *made = temps_path(root), *tmp = path_join(made, "tmp");
 	autoerr struct err ignored = ERR_INIT;
-	char name[32];
 
-	fs_temp_name(name);
-	made = path_join(root, name);
-	tmp = path_join(made, "tmp");
 	if (fs_mkdirs(tmp, 0777, e) || write_in(made, "config", no_scm ? "[core]\n    no_scm = True\n" : "", e) ||
-	    (!no_scm && write_in(made, ".gitignore", "/config.local\n/tmp\n/cache\n", e)))
+	    (!no_scm && write_in(made, ".gitignore", "/config.local\n/tmp\n/cache\n", e)) ||
+	    (fs_is_dir(dvc) && fs_rm_tree(dvc, e)))
 		goto undo;
 	if (rename(made, dvc)) {
 		err_sys(e, "cannot make '%s'", dvc);
@@ -127,7 +122,7 @@ int repo_init(const char *dir, const struct init_opts *o, struct err *e)
 		if (!scm_root || check_not_ignored(scm_root, dvc, e))
 			return -1;
 	}
-	if (remove_old(dvc, o->force, e) || fs_mkdirs(root, 0777, e) || make_dvc_dir(root, dvc, o->no_scm, e) ||
+	if (check_old(dvc, o->force, e) || fs_mkdirs(root, 0777, e) || make_dvc_dir(root, dvc, o->no_scm, e) ||
 	    make_dvcignore(root, e) || repo_open(&r, root, e))
 		return -1;
 	forget_site_cache(r);

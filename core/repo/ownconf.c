@@ -1,6 +1,7 @@
 /* ownconf - git-data's own settings; the only user of iniparser. See ownconf.h. */
 #include "core/repo/ownconf.h"
 
+#include <errno.h>
 #include <ctype.h>
 #include <iniparser/iniparser.h>
 #include <strings.h>
@@ -100,12 +101,18 @@ static int load(struct ownconf *o, int level, struct err *e)
 	if (o->d[level])
 		iniparser_freedict(o->d[level]);
 	o->d[level] = NULL;
-	if (!o->file[level] || stat(o->file[level], &st))
+	if (!o->file[level])
 		return 0;
+	if (stat(o->file[level], &st))
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 :
+			err_sys(e, "cannot read '%s'", o->file[level]);
 	if (st.st_size > OWNCONF_MAX)
 		return err_set(e, ERR_CONFIG, "'%s' is larger than %u bytes", o->file[level], OWNCONF_MAX);
 	iniparser_set_error_callback(be_silent);
+	errno = 0;
 	o->d[level] = iniparser_load(o->file[level]);
+	if (!o->d[level] && errno)
+		return err_sys(e, "cannot read '%s'", o->file[level]);
 	if (!o->d[level])
 		return err_set(e, ERR_CONFIG, "cannot read '%s': a line is neither a section, a setting nor a comment",
 			       o->file[level]);

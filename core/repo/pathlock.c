@@ -20,13 +20,12 @@
 #include "core/repo/repo.h"
 
 #define RWLOCK_MAX (256u << 20)
-#define POLL_MS 100
-#define PATIENCE_MS 700
 
 struct pathlock {
 	struct repo *repo;
 	struct strvec read, write;      /* what we added */
 	char *cmd;
+	struct strvec dead;             /* numbers of the processes that had been killed while they held these */
 };
 
 /* --- the file ------------------------------------------------------------------------------------------------------ */
@@ -142,6 +141,7 @@ struct blockers {
 	const char *path;               /* ours, the last that was found blocked */
 	struct str who;
 	bool changed;
+	struct strvec *dead;            /* may be NULL */
 };
 
 static void tell_dead(const struct repo *r, const struct node *info, const char *path)
@@ -162,6 +162,8 @@ static bool judge(struct blockers *b, const struct node *info, const char *their
 	if (!pid_lives(pid)) {
 		tell_dead(b->repo, info, theirs);
 		b->changed = true;
+		if (b->dead)
+			strvec_take(b->dead, xasprintf("%lld", (long long)pid));
 		return true;
 	}
 	b->path = ours;
@@ -273,26 +275,35 @@ static void leave(const struct pathlock *l, struct node *rw)
 	}
 }
 
+const struct strvec *pathlock_dead(const struct pathlock *l)
+{
+	return &l->dead;
+}
+
 static void pathlock_free(struct pathlock *l)
 {
 	strvec_release(&l->read);
 	strvec_release(&l->write);
+	strvec_release(&l->dead);
 	free(l->cmd);
 	free(l);
 }
 
-static int take_guarded(struct pathlock *l, struct repo *r, const struct strvec *read, const struct strvec *write,
-			struct err *e)
+static int take_guarded(struct pathlock *l, const struct pathlock *before, const struct strvec *read,
+			const struct strvec *write, struct err *e)
 {
-	struct blockers b = { .repo = r };
+	struct repo *r = l->repo;
+	struct blockers b = { .repo = r, .dead = &l->dead };
 	autonode struct node *rw = NULL;
 	int rc;
 
 	if (rwlock_read(r, &rw, e))
 		return -1;
+	if (before)
+		leave(before, rw);
 	check_blockers(&b, rw, read, write);
 	if (b.who.len) {
-		rc = b.changed && rwlock_write(r, rw, e) ? -1 : busy(&b, e);
+		rc = (b.changed || before) && rwlock_write(r, rw, e) ? -1 : busy(&b, e);
 	} else {
 		enter(l, rw, read, write);
 		rc = rwlock_write(r, rw, e);
@@ -304,6 +315,14 @@ static int take_guarded(struct pathlock *l, struct repo *r, const struct strvec 
 int pathlock_take(struct pathlock **out, struct repo *r, const struct strvec *read, const struct strvec *write,
 		  const char *cmd, struct err *e)
 {
+	struct pathlock *none = NULL;
+
+	return pathlock_exchange(out, &none, r, read, write, cmd, e);
+}
+
+int pathlock_exchange(struct pathlock **out, struct pathlock **before, struct repo *r, const struct strvec *read,
+		      const struct strvec *write, const char *cmd, struct err *e)
+{
 	struct pathlock *l;
 	struct filelock *guard;
 	int rc;
@@ -313,8 +332,10 @@ int pathlock_take(struct pathlock **out, struct repo *r, const struct strvec *re
 	l = xcalloc(1, sizeof(*l));
 	l->repo = r;
 	l->cmd = xstrdup(cmd);
-	rc = take_guarded(l, r, read, write, e);
+	rc = take_guarded(l, *before, read, write, e);
 	filelock_release(guard);
+	if (*before && (!rc || e->code == ERR_LOCKED))
+		pathlock_free(take(*before));
 	if (rc) {
 		pathlock_free(l);
 		return -1;
@@ -341,43 +362,4 @@ void pathlock_release(struct pathlock *l)
 	if (e.msg)
 		notice(NOTICE_WARN, "path locks were not given back: %s", e.msg);
 	pathlock_free(l);
-}
-
-/* 1: free, 0: blocked (said is the text), -1. */
-static int look(struct repo *r, const struct strvec *read, const struct strvec *write, char **said, struct err *e)
-{
-	struct blockers b = { .repo = r };
-	autonode struct node *rw = NULL;
-	struct filelock *guard;
-	int rc = -1;
-
-	if (repo_tmp(r, e) || guard_take(&guard, r, e))
-		return -1;
-	if (!rwlock_read(r, &rw, e)) {
-		check_blockers(&b, rw, read, write);
-		rc = b.changed && rwlock_write(r, rw, e) ? -1 : !b.who.len;
-		free(*said);
-		*said = b.who.len ? xasprintf("'%s' is busy, waiting for:\n%s", b.path, b.who.buf) : NULL;
-	}
-	str_release(&b.who);
-	filelock_release(guard);
-	return rc;
-}
-
-int pathlock_wait(struct repo *r, const struct strvec *read, const struct strvec *write, struct err *e)
-{
-	struct timespec pause = { 0, POLL_MS * 1000000l };
-	autofree char *said = NULL;
-	long waited = 0;
-	int rc;
-
-	while (!(rc = look(r, read, write, &said, e))) {
-		if (proc_check(e))
-			return -1;
-		if (waited < PATIENCE_MS && waited + POLL_MS >= PATIENCE_MS)
-			notice(NOTICE_WARN, "%s", said);
-		nanosleep(&pause, NULL);
-		waited += POLL_MS;
-	}
-	return rc < 0 ? -1 : 0;
 }

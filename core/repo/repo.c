@@ -2,6 +2,7 @@
 #include "core/repo/repo.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,19 @@ static bool is_mount(const char *dir)
 	return a.st_dev != b.st_dev || a.st_ino == b.st_ino;
 }
 
+/* 1 or 0; -1 when the disk fails: to go on upward would end in another repository. */
+static int has_repo(const char *dir, struct err *e)
+{
+	autofree char *dvc = path_join(dir, ".dvc");
+	struct stat st;
+
+	if (!stat(dvc, &st))
+		return S_ISDIR(st.st_mode);
+	if (errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP || errno == ENAMETOOLONG)
+		return 0;
+	return err_sys(e, "cannot look at '%s'", dvc);
+}
+
 char *repo_find_root(const char *start, struct err *e)
 {
 	autofree char *at = path_abs(start);
@@ -33,11 +47,11 @@ char *repo_find_root(const char *start, struct err *e)
 		return NULL;
 	}
 	for (;;) {
-		autofree char *dvc = path_join(at, ".dvc");
+		int found = has_repo(at, e);
 		char *slash;
 
-		if (fs_is_dir(dvc))
-			return take(at);
+		if (found)
+			return found > 0 ? take(at) : NULL;
 		slash = strrchr(at, '/');
 		if (is_mount(at) || !at[1] || !slash) {
 			err_set(e, ERR_NOREPO, "you are not inside of a DVC repository (checked up to mount point '%s')", at);
@@ -45,6 +59,32 @@ char *repo_find_root(const char *start, struct err *e)
 		}
 		slash[slash == at] = 0;
 	}
+}
+
+bool git_is_bare(const char *dir)
+{
+	autofree char *head = path_join(dir, "HEAD"), *objects = path_join(dir, "objects"), *refs = path_join(dir, "refs");
+
+	return fs_exists(head) && fs_is_dir(objects) && fs_is_dir(refs);
+}
+
+char *repo_innermost(const char *top, const char *rel)
+{
+	autofree char *path = *rel ? path_join(top, rel) : xstrdup(top);
+	size_t stop = strlen(top);
+
+	while (strlen(path) > stop) {
+		autofree char *dvc = path_join(path, ".dvc");
+		char *slash;
+
+		if (fs_is_dir(dvc))
+			return take(path);
+		slash = strrchr(path, '/');
+		if (!slash || slash == path)
+			break;
+		*slash = '\0';
+	}
+	return xstrdup(top);
 }
 
 static int open_scm(struct repo *r, struct err *e)
@@ -86,6 +126,11 @@ int repo_open(struct repo **out, const char *start, struct err *e)
 	autofree char *root = repo_find_root(start, e);
 
 	return root ? open_at(out, take(root), false, e) : -1;
+}
+
+int repo_open_plain(struct repo **out, const char *dir, struct err *e)
+{
+	return open_at(out, path_abs(dir), true, e);
 }
 
 int repo_open_bare(struct repo **out, struct err *e)
@@ -134,6 +179,18 @@ char *repo_abs(const struct repo *r, const char *rel)
 	return *rel ? path_join(r->root, rel) : xstrdup(r->root);
 }
 
+char *repo_real(const struct repo *r, const char *abs)
+{
+	autofree char *real = NULL, *root = NULL;
+	struct stat st;
+
+	if (!lstat(abs, &st) && S_ISLNK(st.st_mode)) {
+		real = realpath(abs, NULL);
+		root = realpath(r->root, NULL);
+	}
+	return real && root && path_is_inside(real, root) ? take(real) : xstrdup(abs);
+}
+
 char *repo_show(const struct repo *r, const char *rel)
 {
 	autofree char *abs = repo_abs(r, rel);
@@ -170,9 +227,11 @@ int repo_tmp(struct repo *r, struct err *e)
 
 int repo_ignore(struct repo *r, struct ignore **out, struct err *e)
 {
-	(void)e;
-	if (!r->ignore_)
+	if (!r->ignore_) {
+		if (ignore_check(r->root, e))
+			return -1;
 		r->ignore_ = ignore_open(r->root, true);
+	}
 	*out = r->ignore_;
 	return 0;
 }
@@ -188,10 +247,32 @@ int repo_git(struct repo *r, struct gitrepo **out, struct err *e)
 	return 0;
 }
 
+bool repo_in_tree(const struct repo *r, struct gittree *t)
+{
+	autofree char *below = NULL;
+
+	if (!r->scm_root || !strcmp(r->root, r->scm_root))
+		return true;
+	below = path_rel(r->root, r->scm_root);
+	return gittree_kind(t, below, NULL, NULL) == 2;
+}
+
 void repo_wrote(struct repo *r, const char *abs)
 {
 	if (!strvec_has(&r->scm_files, abs))
 		strvec_push(&r->scm_files, abs);
+}
+
+/* Without a home: below /var/tmp, unless somebody else was there first and could tell us what our files hold. */
+static char *homeless_cache_dir(const struct repo *r)
+{
+	autofree char *dir = xasprintf("/var/tmp/git-data-%u", (unsigned)geteuid());
+	struct stat st;
+
+	if ((mkdir(dir, 0700) && errno != EEXIST) || lstat(dir, &st) || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
+	    (st.st_mode & 022))
+		return path_join(r->tmp_dir, "git-data");
+	return take(dir);
 }
 
 /* Keyed by the root's path, its file system and inode: a copied tree gets its own. */
@@ -211,7 +292,7 @@ char *repo_site_cache_dir(struct repo *r)
 	else if (home && *home == '/')
 		base = path_join(home, ".cache/git-data");
 	else
-		base = xasprintf("/var/tmp/git-data-%u", (unsigned)getuid());
+		base = homeless_cache_dir(r);
 	stat(r->root, &st);
 	key = xasprintf("%s\n%llu\n%llu", r->root, (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
 	md5_once(key, strlen(key), digest);

@@ -33,16 +33,26 @@ struct repo {
 
 int  repo_open(struct repo **out, const char *start, struct err *e);    /* walks up; ERR_NOREPO with DVC's text */
 /* Where there is none, for what only reads: the root is that of the git work tree, or the current directory. */
+/* A directory without .dvc: nothing is tracked, its ignore rules hold. */
+int  repo_open_plain(struct repo **out, const char *dir, struct err *e);
 int  repo_open_bare(struct repo **out, struct err *e);
+/* The innermost repository on the way to 'rel' below 'top', else 'top': an outer one does not look into it. */
+char *repo_innermost(const char *top, const char *rel);
+/* A git repository without a work tree: to be cloned, like one behind a URL. */
+bool git_is_bare(const char *dir);
 char *repo_find_root(const char *start, struct err *e);                 /* the walk alone; NULL and ERR_NOREPO */
 void repo_close(struct repo *r);
 char *repo_rel(const struct repo *r, const char *path, struct err *e);  /* user's path (relative to cwd) to root-relative;
                                                                            NULL and ERR_UNSAFE when outside */
 char *repo_abs(const struct repo *r, const char *rel);
+/* What to write for a file of the repository's own: where it leads if it is a link that stays inside, else itself. */
+char *repo_real(const struct repo *r, const char *abs);
 char *repo_show(const struct repo *r, const char *rel);                 /* root-relative to cwd-relative, for people */
 int  repo_tmp(struct repo *r, struct err *e);                           /* makes .dvc/tmp */
 int  repo_ignore(struct repo *r, struct ignore **out, struct err *e);
 int  repo_git(struct repo *r, struct gitrepo **out, struct err *e);     /* *out NULL when there is no git */
+struct gittree;
+bool repo_in_tree(const struct repo *r, struct gittree *t);             /* false: the commit is older than the directory */
 void repo_wrote(struct repo *r, const char *abs);                       /* adds to scm_files once */
 char *repo_site_cache_dir(struct repo *r);                              /* our own private directory for this root */
 

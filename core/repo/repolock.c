@@ -107,13 +107,30 @@ static void name_holder(const char *path)
 		notice(NOTICE_WARN, "waiting for the lock '%s'", path);
 }
 
+/* K5: nothing, a process number, or the name of a claim; else the file is somebody's. */
+static bool is_lock_text(const char *text)
+{
+	const char *first = text + strspn(text, " ");
+
+	return !*text || (strlen(text) < 64 && *first >= '0' && *first <= '9') || (*text == '/' && str_ends(text, ".lock"));
+}
+
+static bool may_write(int fd)
+{
+	char had[4096];
+	ssize_t n = pread(fd, had, sizeof(had) - 1, 0);
+
+	had[n < 0 ? 0 : n] = '\0';
+	return n >= 0 && n < (ssize_t)sizeof(had) - 1 && is_lock_text(had);
+}
+
 /* --- flock --------------------------------------------------------------------------------------------------------- */
 
 /* 1 got it, 0 held by another, -1 error. */
 static int flock_try(struct filelock *l, struct err *e)
 {
 	autofree char *text = NULL;
-	autoclose int fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	autoclose int fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
 
 	if (fd < 0)
 		return err_sys(e, "cannot open lock file '%s'", l->path);
@@ -124,8 +141,9 @@ static int flock_try(struct filelock *l, struct err *e)
 		return err_sys(e, "cannot lock '%s'", l->path);
 	}
 	text = xasprintf(" %ld\n", (long)getpid());
-	if (pwrite(fd, text, strlen(text), 0) != (ssize_t)strlen(text) || ftruncate(fd, (off_t)strlen(text)))
-		return err_sys(e, "cannot write lock file '%s'", l->path);
+	/* The number is for people: a disk that is full must not keep gc from emptying it. */
+	if (may_write(fd) && (pwrite(fd, text, strlen(text), 0) != (ssize_t)strlen(text) || ftruncate(fd, (off_t)strlen(text))))
+		(void)!ftruncate(fd, 0);
 	l->fd = take_fd(fd);
 	return 1;
 }
@@ -196,7 +214,7 @@ static void link_break(const char *path, const char *stale)
 }
 
 /* Stale: past its time, left behind by flock mode and held by nobody, or of a process of this machine that is gone. */
-static void link_break_stale(const char *path)
+static int link_break_stale(const char *path, struct err *err)
 {
 	struct stat st;
 	autostr struct str s = STR_INIT;
@@ -204,17 +222,22 @@ static void link_break_stale(const char *path)
 	autoclose int fd = -1;
 	long pid;
 
-	if (lstat(path, &st) || fs_read(&s, path, 4096, &e))
-		return;
+	if (lstat(path, &st))
+		return 0;
+	if (S_ISLNK(st.st_mode) || (!fs_read(&s, path, 4096, &e) && !is_lock_text(str_cstr(&s))))
+		return err_set(err, ERR_UNSAFE, "'%s' is no lock file", path);
+	if (e.code)
+		return 0;
 	if (st.st_nlink == 1) {
 		fd = open(path, O_RDWR | O_CLOEXEC);
 		if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
 			link_break(path, str_cstr(&s));
-		return;
+		return 0;
 	}
 	pid = claim_pid(str_cstr(&s));
 	if (time(NULL) > st.st_mtime + 10 || (pid > 0 && kill((pid_t)pid, 0) && errno == ESRCH))
 		link_break(path, str_cstr(&s));
+	return 0;
 }
 
 static int link_try(struct filelock *l, struct err *e)
@@ -229,8 +252,7 @@ static int link_try(struct filelock *l, struct err *e)
 	}
 	if (errno != EEXIST)
 		return err_sys(e, "cannot link lock file '%s'", l->path);
-	link_break_stale(l->path);
-	return 0;
+	return link_break_stale(l->path, e);
 }
 
 /* --- both ---------------------------------------------------------------------------------------------------------- */

@@ -5,7 +5,9 @@
  *  K2  Waiting is the default and names the holder (pid and command) once; a dead holder's path locks are removed.
  *  K3  rwlock is edited only under rwlock.lock, is never empty, and its keys are absolute paths.
  *  K4  Path locks never wait while the repository lock is held (two waiters would hold each other up): taking them fails
- *      with ERR_LOCKED and DVC's words; whoever may wait gives the repository lock back first and calls pathlock_wait().
+ *      with ERR_LOCKED and DVC's words.
+ *  K5  A repository from somebody else may hold links where the locks lie: none is followed, and a file there that does not
+ *      look like a lock is locked but not written to.
  *
  * Source: format notes 2.11.
  */
@@ -28,8 +30,11 @@ int  repolock_resume(struct repolock *l, struct err *e);
 struct pathlock;
 int  pathlock_take(struct pathlock **out, struct repo *r, const struct strvec *read, const struct strvec *write,
 		   const char *cmd, struct err *e);     /* absolute paths */
+/* Gives *before back (NULL is fine) and takes these in one go; *before is NULL after that, or not given back on failure. */
+int  pathlock_exchange(struct pathlock **out, struct pathlock **before, struct repo *r, const struct strvec *read,
+		       const struct strvec *write, const char *cmd, struct err *e);
 void pathlock_release(struct pathlock *l);              /* NULL is fine */
-/* Returns when no living process blocks these paths; says once who does. The repository lock must be paused. */
-int  pathlock_wait(struct repo *r, const struct strvec *read, const struct strvec *write, struct err *e);
+/* Numbers of the killed processes whose locks on these paths were removed. */
+const struct strvec *pathlock_dead(const struct pathlock *l);
 
 #endif

@@ -352,6 +352,29 @@ static int walk_listed(struct walk *w, const char *rel, int depth, struct err *e
 	return proc_check(e);
 }
 
+struct below { size_t skip; struct strvec *out; };
+
+static int list_file(const char *rel, int kind, void *data, struct err *e)
+{
+	struct below *b = data;
+
+	(void)e;
+	if (kind != 2)
+		strvec_push(b->out, rel + b->skip);
+	return 0;
+}
+
+int srctree_list(struct srctree *t, const char *rel, struct strvec *out, struct err *e)
+{
+	autofree char *path = git_name(t, rel);
+	struct below b = { *path ? strlen(path) + 1 : 0, out };
+
+	if (gittree_walk(t->tree, path, list_file, &b, e))
+		return -1;
+	strvec_sort(out);
+	return 0;
+}
+
 int srctree_find_stages(struct srctree *t, const char *under, srctree_fn *fn, srctree_prune_fn *prune, void *data,
 			struct err *e)
 {

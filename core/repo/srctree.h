@@ -12,6 +12,7 @@
 struct repo;
 struct err;
 struct srctree;
+struct strvec;
 
 int  srctree_workspace(struct srctree **out, struct repo *r, struct err *e);
 int  srctree_rev(struct srctree **out, struct repo *r, const char *rev, struct err *e);
@@ -23,6 +24,8 @@ bool srctree_is_file(struct srctree *t, const char *rel);
 bool srctree_is_dir(struct srctree *t, const char *rel);
 bool srctree_is_ignored(struct srctree *t, const char *rel, bool is_dir);       /* .dvcignore of that tree */
 bool srctree_is_git_ignored(struct srctree *t, const char *rel, bool is_dir);   /* always false in a commit */
+/* Names of all files below a directory of a commit, relative to it, sorted. */
+int  srctree_list(struct srctree *t, const char *rel, struct strvec *out, struct err *e);
 /* Every *.dvc and dvc.yaml file; directories named in 'outs' (found while loading) are not entered. The callback gets
  * files of one directory before the walk descends, so that outs found there can prune. */
 typedef int srctree_fn(const char *rel, void *data, struct err *e);

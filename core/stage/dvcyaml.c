@@ -12,21 +12,10 @@
 #include "core/stage/index.h"
 #include "core/stage/lock.h"
 #include "core/stage/params.h"
-#include "core/stage/schema.h"
+#include "core/stage/schema_table.h"
 #include "core/stage/template.h"
 
 /* Schema (format notes 5.1) */
-
-#define ROW(name, sub) { name, &sub, false }
-#define ONE_OF(name, ...) \
-	static const struct schema *const name##_of[] = { __VA_ARGS__, NULL }; \
-	static const struct schema name = { .kind = SCHEMA_EITHER, .of = name##_of }
-#define LIST_OF(name, sub) \
-	static const struct schema *const name##_of[] = { &sub, NULL }; \
-	static const struct schema name = { .kind = SCHEMA_SEQ, .of = name##_of }
-#define MAP_WITH(name, ...) \
-	static const struct schema_key name##_keys[] = { __VA_ARGS__, SCHEMA_KEYS_END }; \
-	static const struct schema name = { .kind = SCHEMA_MAP, .keys = name##_keys }
 
 LIST_OF(strings, schema_str);
 ONE_OF(str_or_list, &schema_str, &schema_list);
@@ -77,7 +66,7 @@ ONE_OF(plot_y, &schema_str, &strings, &plot_y_map);
 MAP_WITH(plot_props, ROW("x", plot_x), ROW("y", plot_y), ROW("x_label", schema_str), ROW("y_label", schema_str),
 	 ROW("title", schema_str), ROW("template", schema_str));
 ONE_OF(plot_props_or_null, &plot_props, &schema_null);
-MAP_WITH(top_plot, ROW("*", plot_props_or_null));
+MAP_WITH(top_plot, { "*", &plot_props_or_null, true });
 ONE_OF(top_plot_item, &schema_str, &top_plot);
 LIST_OF(top_plots, top_plot_item);
 MAP_WITH(artifact, { "path", &schema_str, true }, ANNOTATION_ROWS);
@@ -98,24 +87,9 @@ static int unexpected(struct err *e, const char *fmt, const char *a, const char 
 {
 	autofree char *what = a ? b ? xasprintf(fmt, a, b) : xasprintf(fmt, a) : xstrdup(fmt);
 
-	err_set(e, ERR_FAIL, "unexpected error - %s", what);
-	err_hint(e, "\nHaving any troubles? Hit us up at https://dvc.org/support, we are always happy to help!");
+	err_set(e, ERR_FAIL, "unexpected error%s%s", *what ? " - " : "", what);
 	e->exit_status = 255;
 	return -1;
-}
-
-static char *text_or_null(const struct node *map, const char *key)
-{
-	const char *s = node_get_str(map, key);
-
-	return s && *s ? xstrdup(s) : NULL;
-}
-
-static struct node *copy_truthy(const struct node *map, const char *key)
-{
-	const struct node *n = node_get(map, key);
-
-	return n && node_truthy(n) ? node_copy(n) : NULL;
 }
 
 static bool is_plot_prop(const char *key)
@@ -137,11 +111,11 @@ static void add_out(struct stage *s, const char *def, const struct node *flags, 
 	i->cache = node_get_bool(flags, "cache", true);
 	i->persist = node_get_bool(flags, "persist", false);
 	i->push = i->can_push = node_get_bool(flags, "push", true);
-	i->remote = text_or_null(flags, "remote");
-	i->desc = text_or_null(flags, "desc");
-	i->type = text_or_null(flags, "type");
-	i->labels = copy_truthy(flags, "labels");
-	i->annot_meta = copy_truthy(flags, "meta");
+	i->remote = node_dup_str(flags, "remote");
+	i->desc = node_dup_str(flags, "desc");
+	i->type = node_dup_str(flags, "type");
+	i->labels = node_copy_truthy(flags, "labels");
+	i->annot_meta = node_copy_truthy(flags, "meta");
 	for (size_t k = 0; i->is_plot && k < flags->n; k++) {
 		if (!is_plot_prop(flags->k[k]->text))
 			continue;
@@ -192,8 +166,10 @@ static int add_deps(struct stage *s, const struct node *list, struct err *e)
 	for (size_t i = 0; node_is(list, NODE_SEQ) && i < list->n; i++) {
 		const struct node *n = list->v[i];
 
-		if (n->kind != NODE_STR || !n->len)
-			return unexpected(e, "dependency of type '%s' is not supported", node_py_type(n), NULL);
+		if (!node_truthy(n))
+			return unexpected(e, "", NULL, NULL);
+		if (n->kind != NODE_STR)
+			return unexpected(e, "'%s' object has no attribute 'decode'", node_py_type(n), NULL);
 		stage_add_dep(s, n->text, str_starts(n->text, "ds://") ? DEP_DATASET : DEP_PATH);
 	}
 	return 0;
@@ -255,8 +231,7 @@ int dvcyaml_add_params(struct stage *s, const struct node *list, struct err *e)
 			autostr struct str name = STR_INIT;
 
 			node_py_str(&name, files->v[i]->v[k]);
-			if (!strvec_has(&it->params, str_cstr(&name)))
-				strvec_push(&it->params, str_cstr(&name));
+			strvec_push(&it->params, str_cstr(&name));
 		}
 	}
 	return 0;
@@ -268,18 +243,15 @@ static int fill_stage(struct stage *s, struct node *def, struct err *e)
 
 	if (node_is(wdir, NODE_STR) && wdir->len)
 		stage_set_wdir(s, wdir->text);
-	if (node_is(cmd, NODE_STR) || node_is(cmd, NODE_SEQ)) {
+	else if (wdir && wdir->kind != NODE_NULL && node_truthy(wdir))
+		return unexpected(e, "join() argument must be str, bytes, or os.PathLike object, not '%s'",
+				  node_py_type(wdir), NULL);
+	if (cmd && cmd->kind != NODE_NULL)
 		s->cmd = node_copy(cmd);
-	} else if (cmd && cmd->kind != NODE_NULL) {
-		autostr struct str text = STR_INIT;
-
-		node_py_str(&text, cmd);
-		s->cmd = node_str(str_cstr(&text));
-	}
 	s->frozen = node_get_bool(def, "frozen", false);
 	s->always_changed = node_get_bool(def, "always_changed", false);
-	s->desc = text_or_null(def, "desc");
-	s->meta = copy_truthy(def, "meta");
+	s->desc = node_dup_str(def, "desc");
+	s->meta = node_copy_truthy(def, "meta");
 	if (add_deps(s, node_get(def, "deps"), e) || dvcyaml_add_params(s, node_get(def, "params"), e) ||
 	    add_outs(s, node_get(def, "outs"), "outs", e) || add_outs(s, node_get(def, "metrics"), "metrics", e) ||
 	    add_outs(s, node_get(def, "plots"), "plots", e))
@@ -299,9 +271,14 @@ static int load_stage(const char *name, const char *group, struct node *resolved
 {
 	struct load *l = data;
 	autonode struct node *def = resolved;
-	struct stage *s = stage_new(STAGE_PIPELINE, l->rel, name);
+	struct stage *s = index_reclaim(l->x, l->rel, name);
 	const struct node *entry = node_get(l->lock, name);
 
+	if (s) {
+		index_add(l->x, s);
+		return 0;
+	}
+	s = stage_new(STAGE_PIPELINE, l->rel, name);
 	s->group = xstrdup(group);
 	s->line = raw->line;
 	s->is_parametrized = group || !node_equal(raw, def);
@@ -319,20 +296,22 @@ static int load_stage(const char *name, const char *group, struct node *resolved
 	return 0;
 }
 
-struct loader { struct srctree *tree; };
+struct loader { struct srctree *tree; const char *cwd; };
 
-static int read_vars(struct node **out, struct srctree *t, const char *rel, struct err *e)
+static int read_vars(struct node **out, struct loader *l, const char *rel, struct err *e)
 {
+	autofree char *abs = path_join("/", rel), *cwd = xasprintf("/%s", l->cwd ? l->cwd : ""), *shown = NULL;
 	autostr struct str text = STR_INIT;
 	autoerr struct err why = ERR_INIT;
 	autofree char *cause = NULL;
 
-	if (srctree_read(t, rel, PARAMS_MAX, &text, e))
+	if (srctree_read(l->tree, rel, PARAMS_MAX, &text, e))
 		return -1;
 	if (!params_parse(out, rel, str_cstr(&text), text.len, &why))
 		return 0;
-	cause = params_explain(rel, str_cstr(&text), text.len);
-	return err_set(e, ERR_PARSE, "unable to read: '%s', %s: %s", rel, params_corrupted(rel), cause ? cause : why.msg);
+	shown = path_rel(abs, *rel == '/' ? "." : cwd);
+	cause = params_explain(rel, str_cstr(&text), text.len, why.msg);
+	return err_set(e, ERR_PARSE, "unable to read: '%s', %s", shown, cause);
 }
 
 static int load_vars(struct node **out, const char *rel, void *data, struct err *e)
@@ -341,10 +320,10 @@ static int load_vars(struct node **out, const char *rel, void *data, struct err 
 
 	if (!srctree_is_file(l->tree, rel)) {
 		if (srctree_is_dir(l->tree, rel))
-			return err_set(e, ERR_PARSE, "'%s' is a directory", rel);
+			return err_set(e, ERR_UNSUPPORTED, "'%s' is a directory", rel);
 		return err_set(e, ERR_NOTFOUND, "'%s' does not exist", rel);
 	}
-	return read_vars(out, l->tree, rel, e);
+	return read_vars(out, l, rel, e);
 }
 
 int dvcyaml_read(struct node **out, struct repo *r, struct srctree *t, const char *rel, unsigned flags, struct err *e)
@@ -361,13 +340,16 @@ static int open_template(struct tmpl **out, struct repo *r, struct loader *l, co
 			 const struct node *doc, struct err *e)
 {
 	const char *how = r ? config_get(r->config, "parsing", "bool") : NULL;
-	const char *list = r ? config_get(r->config, "parsing", "list") : NULL;
+	const char *lists = r ? config_get(r->config, "parsing", "list") : NULL;
+	const struct node *list = node_get(doc, "datasets");
 	struct tmpl_env env = {
 		.dir = dir, .cwd = r ? r->cwd_rel : "", .load = load_vars, .data = l,
 		.bool_optional = how && !strcmp(how, "boolean_optional"),
-		.list_append = list && !strcmp(list, "append"),
+		.list_append = lists && !strcmp(lists, "append"),
 	};
 
+	if (list && list->kind != NODE_SEQ && list->kind != NODE_MAP && list->kind != NODE_STR)
+		return unexpected(e, "'%s' object is not iterable", node_py_type(list), NULL);
 	return tmpl_new(out, &env, doc, e);
 }
 
@@ -393,7 +375,7 @@ static int resolve_section(struct tmpl *t, const struct node *doc, const char *n
 		struct node *v = NULL, *k = NULL;
 
 		where = n->kind == NODE_SEQ ? xasprintf("%s.%zu", name, i) : xasprintf("%s.%s", name, n->k[i]->text);
-		if (n->kind == NODE_MAP && tmpl_resolve_top(t, n->k[i], where, &k, e))
+		if (n->kind == NODE_MAP && tmpl_resolve_name(t, n->k[i], where, &k, e))
 			return -1;
 		if (tmpl_resolve_top(t, n->v[i], where, &v, e)) {
 			node_free(k);
@@ -410,7 +392,7 @@ static int resolve_section(struct tmpl *t, const struct node *doc, const char *n
 /* What stands beside the stages must resolve too, whoever reads the file. */
 static int check_sections(struct tmpl *t, const struct node *doc, struct err *e)
 {
-	static const char *const names[] = { "metrics", "plots", "params", "artifacts" };
+	static const char *const names[] = { "metrics", "plots", "params", "artifacts", "datasets" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		autonode struct node *n = NULL;
@@ -422,33 +404,105 @@ static int check_sections(struct tmpl *t, const struct node *doc, struct err *e)
 	return 0;
 }
 
-int dvcyaml_load(struct index *x, const char *rel, struct err *e)
+/* A dvc.yaml with what it takes to resolve its stages. */
+struct dvcyaml_file {
+	char *rel, *dir;
+	struct node *doc, *lock;
+	struct loader from;
+	struct tmpl *t;
+};
+
+void dvcyaml_file_free(struct dvcyaml_file *f)
 {
-	autonode struct node *doc = NULL;
-	autonode struct node *lock = NULL;
-	autofree char *dir = path_dir(rel);
+	if (!f)
+		return;
+	tmpl_free(f->t);
+	node_free(f->doc);
+	node_free(f->lock);
+	free(f->rel);
+	free(f->dir);
+	free(f);
+}
+
+/* What git ignores would not be there after a clone; so DVC refuses it, there or not. */
+static int open_lock(struct node **out, struct index *x, const char *rel, struct err *e)
+{
+	autofree char *shown = NULL;
+
+	if (x->repo && srctree_is_workspace(x->tree) && index_git_ignored(x, rel, false)) {
+		shown = repo_abs(x->repo, rel);
+		return err_set(e, ERR_FAIL, "'%s' is git-ignored.", shown);
+	}
+	return lock_read(out, x->repo, x->tree, rel, e);
+}
+
+static int open_file(struct dvcyaml_file **out, struct index *x, const char *rel, struct err *e)
+{
+	struct dvcyaml_file *f = xcalloc(1, sizeof(*f));
 	autofree char *lock_rel = lock_path_of(rel);
-	struct loader from = { x->tree };
+
+	f->rel = xstrdup(rel);
+	f->dir = path_dir(rel);
+	f->from = (struct loader){ x->tree, x->repo ? x->repo->cwd_rel : "" };
+	if (dvcyaml_read(&f->doc, x->repo, x->tree, rel, 0, e) || open_lock(&f->lock, x, lock_rel, e) ||
+	    open_template(&f->t, x->repo, &f->from, f->dir, f->doc, e)) {
+		dvcyaml_file_free(f);
+		return -1;
+	}
+	*out = f;
+	return 0;
+}
+
+static int load_from(struct index *x, const char *rel, const struct tmpl_want *w, bool all, struct err *e)
+{
+	autofree char *lock_rel = lock_path_of(rel);
 	struct load l = { x, rel, lock_rel, NULL };
-	struct tmpl *t = NULL;
+	struct dvcyaml_file *f = NULL;
 	int rc;
 
-	if (dvcyaml_read(&doc, x->repo, x->tree, rel, 0, e) || lock_read(&lock, x->repo, x->tree, lock_rel, e) ||
-	    open_template(&t, x->repo, &from, dir, doc, e))
+	if (x->open_ && !strcmp(x->open_->rel, rel)) {
+		f = x->open_;
+		x->open_ = NULL;
+	} else if (open_file(&f, x, rel, e)) {
 		return -1;
-	l.lock = node_get(lock, "stages");
-	rc = tmpl_each_stage(t, load_stage, &l, e);
-	if (!rc)
-		rc = check_sections(t, doc, e);
-	tmpl_free(t);
+	}
+	l.lock = node_get(f->lock, "stages");
+	rc = tmpl_some_stages(f->t, w, load_stage, &l, e);
+	if (!rc && all)
+		rc = check_sections(f->t, f->doc, e);
+	if (all) {
+		dvcyaml_file_free(f);
+	} else {
+		dvcyaml_file_free(x->open_);
+		x->open_ = f;
+	}
 	return rc;
+}
+
+bool dvcyaml_declares(const struct index *x, const char *rel, const char *name)
+{
+	const struct node *def = NULL;
+
+	if (x->open_ && !strcmp(x->open_->rel, rel))
+		def = node_get(node_get(x->open_->doc, "stages"), name);
+	return def && !node_get(def, "foreach") && !node_get(def, "matrix");
+}
+
+int dvcyaml_load(struct index *x, const char *rel, struct err *e)
+{
+	return load_from(x, rel, NULL, true, e);
+}
+
+int dvcyaml_load_some(struct index *x, const char *rel, const struct tmpl_want *w, struct err *e)
+{
+	return load_from(x, rel, w, false, e);
 }
 
 int dvcyaml_load_top(struct repo *r, struct srctree *tree, const char *rel, struct dvcyaml_top *out, struct err *e)
 {
 	autonode struct node *doc = NULL;
 	autofree char *dir = path_dir(rel);
-	struct loader from = { tree };
+	struct loader from = { tree, r ? r->cwd_rel : "" };
 	struct dvcyaml_top top = { NULL, NULL, NULL, NULL, NULL };
 	struct tmpl *t = NULL;
 	int rc;
@@ -471,7 +525,7 @@ int dvcyaml_add_used_values(struct repo *r, struct srctree *tree, const char *re
 {
 	autonode struct node *doc = NULL;
 	autofree char *dir = path_dir(rel);
-	struct loader from = { tree };
+	struct loader from = { tree, r ? r->cwd_rel : "" };
 	struct tmpl *t = NULL;
 	int rc;
 

@@ -14,13 +14,23 @@
 #include "core/stage/stage.h"
 
 struct index;
+struct tmpl_want;
+struct dvcyaml_file;
 struct repo;
 struct srctree;
 struct node;
 struct err;
 
-/* Appends every stage of the dvc.yaml 'rel' (root-relative) to the index. ERR_PARSE with DVC's report. */
+/* Appends every stage of the dvc.yaml 'rel' (root-relative) to the index; ERR_PARSE with DVC's report. The sections beside
+ * the stages must resolve too. */
 int  dvcyaml_load(struct index *x, const char *rel, struct err *e);
+/* Only the stages asked for (NULL: all), and nothing else of the file need be right. */
+int  dvcyaml_load_some(struct index *x, const char *rel, const struct tmpl_want *w, struct err *e);
+
+/* Whether the file that the index keeps has a plain stage of that name. */
+bool dvcyaml_declares(const struct index *x, const char *rel, const char *name);
+/* What the index keeps of a dvc.yaml between two targets. */
+void dvcyaml_file_free(struct dvcyaml_file *f);
 
 /* Whether its entry 'name' is a foreach or a matrix, if only of nothing. */
 bool dvcyaml_has_group(struct repo *r, struct srctree *t, const char *rel, const char *name);

@@ -195,10 +195,11 @@ static int read_keep(struct node **out, const char *path, bool *exists, struct e
 
 static int write_doc(struct repo *r, const char *path, const struct node *doc, struct err *e)
 {
+	autofree char *real = repo_real(r, path);
 	autostr struct str text = STR_INIT;
 
 	yaml_dump(&text, doc);
-	if (fs_replace(path, str_cstr(&text), text.len, 0, e))
+	if (fs_replace(real, str_cstr(&text), text.len, 0, e))
 		return err_in(e, "cannot write '%s'", path);
 	repo_wrote(r, path);
 	return 0;

@@ -9,6 +9,8 @@
 #include "core/base/str.h"
 #include "core/stage/template_priv.h"
 
+#include <fnmatch.h>
+
 #define GROUP_MAX 1000000
 
 /* Puts DVC's preamble in front of the failure just met; the class of failure decides between a blank and a newline. */
@@ -89,6 +91,17 @@ int tmpl_resolve_top(struct tmpl *t, const struct node *src, const char *where, 
 		return fail_in(t, e, what);
 	}
 	return 0;
+}
+
+int tmpl_resolve_name(struct tmpl *t, const struct node *src, const char *where, struct node **out, struct err *e)
+{
+	if (tmpl_resolve_top(t, src, where, out, e))
+		return -1;
+	if (node_is(*out, NODE_STR))
+		return 0;
+	err_set(e, ERR_PARSE, "failed to resolve '%s' in '%s': expected str, got %s", where, t->show, node_py_type(*out));
+	node_free(*out);
+	return -1;
 }
 
 static int check_syntax(struct tmpl *t, const char *name, const struct node *def, struct err *e)
@@ -218,18 +231,22 @@ static int too_many(const struct tmpl *t, const char *name, struct err *e)
 	return err_set(e, ERR_PARSE, "'%s' in '%s' makes more than %d stages", name, t->show, GROUP_MAX);
 }
 
-static int text_of(struct tmpl *t, const struct node *n, char **out, struct err *e)
+/* The i-th value of a list in a stage's name; what an expression gave is named as Python does it: True, not true. */
+static int add_suffix(struct tmpl *t, struct str *out, const struct node *raw, const struct node *list, size_t i,
+		      struct err *e)
 {
-	autostr struct str s = STR_INIT;
+	const struct node *v = list->v[i];
 
-	if (tmpl_add_text(t, &s, n, e))
-		return -1;
-	*out = str_take(&s);
-	return 0;
+	if (node_is(v, NODE_BOOL) && (!node_is(raw, NODE_SEQ) || tmpl_is_expression(raw->v[i]))) {
+		node_py_str(out, v);
+		return 0;
+	}
+	return tmpl_add_text(t, out, v, e);
 }
 
 static int fill_foreach(struct tmpl *t, struct group *g, struct err *e)
 {
+	const struct node *raw = node_get(g->raw, "foreach");
 	bool composite = false;
 
 	for (size_t i = 0; i < g->data->n; i++)
@@ -237,19 +254,36 @@ static int fill_foreach(struct tmpl *t, struct group *g, struct err *e)
 	if (g->data->n > GROUP_MAX)
 		return too_many(t, g->name, e);
 	for (size_t i = 0; i < g->data->n; i++) {
-		autofree char *suffix = NULL;
+		autostr struct str suffix = STR_INIT;
 
 		if (g->data->kind == NODE_MAP) {
-			if (text_of(t, g->data->k[i], &suffix, e))
+			if (tmpl_add_text(t, &suffix, g->data->k[i], e))
 				return -1;
 		} else if (composite) {
-			suffix = xasprintf("%zu", i);
-		} else if (text_of(t, g->data->v[i], &suffix, e)) {
+			str_addf(&suffix, "%zu", i);
+		} else if (add_suffix(t, &suffix, raw, g->data, i, e)) {
 			return -1;
 		}
-		map_put(&g->items, suffix, g->data->v[i]);
+		map_put(&g->items, str_cstr(&suffix), g->data->v[i]);
 	}
 	return 0;
+}
+
+/* Python cannot hash what an expression gives before it is unwrapped, and here nothing unwraps it. */
+static bool has_templated_key(const struct node *n)
+{
+	bool found = false;
+
+	for (size_t i = 0; is_collection(n) && i < n->n && !found; i++)
+		found = (n->kind == NODE_MAP && tmpl_is_expression(n->k[i])) || has_templated_key(n->v[i]);
+	return found;
+}
+
+static int resolve_iterable(struct tmpl *t, const struct node *raw, struct node **out, struct err *e)
+{
+	if (tmpl_resolve(t, t->ctx, raw, NULL, false, out, e))
+		return -1;
+	return has_templated_key(raw) ? tmpl_unexpected(t, e, "unhashable type: 'Value'") : 0;
 }
 
 static int load_foreach(struct tmpl *t, struct group *g, struct err *e)
@@ -258,7 +292,7 @@ static int load_foreach(struct tmpl *t, struct group *g, struct err *e)
 	int rc;
 
 	t->used = NULL;                 /* only what the stages use counts */
-	rc = tmpl_resolve(t, t->ctx, node_get(g->raw, "foreach"), NULL, false, &g->data, e);
+	rc = resolve_iterable(t, node_get(g->raw, "foreach"), &g->data, e);
 	t->used = used;
 	if (rc)
 		return fail_at(t, e, g->name, "foreach");
@@ -293,7 +327,8 @@ static struct node *axis_list(const struct node *v)
 	return l;
 }
 
-static int add_combination(struct tmpl *t, struct node *out, const struct node *axes, const size_t *at, struct err *e)
+static int add_combination(struct tmpl *t, const struct node *raw, struct node *out, const struct node *axes,
+			   const size_t *at, struct err *e)
 {
 	autostr struct str suffix = STR_INIT;
 	autonode struct node *d = node_map();
@@ -308,7 +343,7 @@ static int add_combination(struct tmpl *t, struct node *out, const struct node *
 			str_addc(&suffix, '-');
 		if (is_collection(v))
 			str_addf(&suffix, "%s%zu", str_cstr(&name), at[a]);
-		else if (tmpl_add_text(t, &suffix, v, e))
+		else if (add_suffix(t, &suffix, raw->v[a], axes->v[a], at[a], e))
 			return -1;
 	}
 	node_set(out, str_cstr(&suffix), take(d));
@@ -317,19 +352,18 @@ static int add_combination(struct tmpl *t, struct node *out, const struct node *
 
 static int load_matrix(struct tmpl *t, struct group *g, struct err *e)
 {
+	const struct node *raw = node_get(g->raw, "matrix");
 	autonode struct node *src = NULL;
 	autonode struct node *axes = node_map();
 	autofree size_t *at = NULL;
 	size_t total = 1;
 
-	if (tmpl_resolve(t, t->ctx, node_get(g->raw, "matrix"), NULL, false, &src, e))
+	if (resolve_iterable(t, raw, &src, e))
 		return fail_at(t, e, g->name, "matrix");
 	warn_overwritten(t, g->name, "key", "item");
 	for (size_t i = 0; i < src->n; i++) {
-		if (!is_collection(src->v[i]) && src->v[i]->kind != NODE_STR)
-			return err_set(e, ERR_PARSE, "failed to resolve 'stages.%s.matrix' in '%s': "
-				       "expected list/dictionary, got %s", g->name, t->show,
-				       node_py_type(src->v[i]));
+		if (!is_collection(src->v[i]) && (src->v[i]->kind != NODE_STR || tmpl_is_expression(raw->v[i])))
+			return tmpl_unexpected(t, e, "'Value' object is not iterable");
 		node_set_node(axes, node_copy(src->k[i]), axis_list(src->v[i]));
 		if (__builtin_mul_overflow(total, axes->v[i]->n, &total) || total > GROUP_MAX)
 			return too_many(t, g->name, e);
@@ -338,7 +372,7 @@ static int load_matrix(struct tmpl *t, struct group *g, struct err *e)
 	g->data = node_map();
 	at = xcalloc(axes->n + 1, sizeof(*at));
 	for (size_t c = 0; c < total; c++) {
-		if (add_combination(t, g->data, axes, at, e))
+		if (add_combination(t, raw, g->data, axes, at, e))
 			return -1;
 		for (size_t a = axes->n; a-- && ++at[a] == axes->v[a]->n;)
 			at[a] = 0;
@@ -367,20 +401,50 @@ static void place_item(struct tmpl *t, const struct group *g, const struct map_e
 	str_addf(&t->item_at.path, "%s.%zu", str_cstr(&g->from.path), *at);
 }
 
-static int expand_group(struct tmpl *t, struct group *g, tmpl_stage_fn *fn, void *data, struct err *e)
+/* The suffix of a stage's name behind its group, or NULL. */
+static const char *suffix_of(const char *name)
+{
+	const char *at = strrchr(name, '@');
+
+	return at ? at + 1 : NULL;
+}
+
+static bool wanted(const struct tmpl_want *w, const char *name)
+{
+	return !w || (w->glob ? !fnmatch(w->name, name, 0) : !strcmp(w->name, name));
+}
+
+/* Names that DVC does not find again, or trips over. */
+static int bad_suffix(struct tmpl *t, const char *name, const char *suffix, struct err *e)
+{
+	if (strchr(suffix, '@'))
+		return err_set(e, ERR_FAIL, "Stage '%s' not found inside '%s' file", name, t->show);
+	if (*suffix)
+		return 0;
+	return tmpl_unexpected(t, e, "");
+}
+
+static int expand_group(struct tmpl *t, struct group *g, const struct tmpl_want *w, tmpl_stage_fn *fn, void *data,
+			struct err *e)
 {
 	struct map_entry *it;
+	bool checked = false;
 	size_t at = 0;
 	int rc = 0;
 
-	if (g->items.n && check_syntax(t, g->name, g->body, e))
-		return -1;
 	for (size_t i = 0; !rc && (it = map_next(&g->items, &i));) {
 		autofree char *name = xasprintf("%s@%s", g->name, it->key);
 		autonode struct node *key = node_str(it->key);
 		bool keyed = g->is_matrix || g->data->kind == NODE_MAP;
 		struct node *resolved = NULL;
 
+		if (!wanted(w, name))
+			continue;
+		if (bad_suffix(t, name, it->key, e))
+			return -1;
+		if (!checked && check_syntax(t, g->name, g->body, e))
+			return -1;
+		checked = true;
 		place_item(t, g, it, &at);
 		t->item = it->value;
 		t->key = keyed ? key : NULL;
@@ -400,6 +464,8 @@ static int expand_plain(struct tmpl *t, const char *name, const struct node *def
 {
 	struct node *resolved = NULL;
 
+	if (!*name)
+		return err_set(e, ERR_FAIL, "Stage name not provided.Please specify the name as: `%s:stage_name`", t->show);
 	if (strchr(name, '@'))
 		return err_set(e, ERR_FAIL, "Stage '%s' not found inside '%s' file", name, t->show);
 	if (resolve_stage(t, name, def, false, &resolved, e))
@@ -407,25 +473,70 @@ static int expand_plain(struct tmpl *t, const char *name, const struct node *def
 	return fn(name, NULL, resolved, def, data, e);
 }
 
+static bool is_group(const struct node *def)
+{
+	return node_get(def, "matrix") || node_get(def, "foreach");
+}
+
+static int load_group(struct tmpl *t, struct group *g, const char *name, const struct node *def, struct err *e)
+{
+	g->name = name;
+	g->raw = def;
+	if (node_get(def, "matrix"))
+		return load_matrix(t, g, e);
+	return node_get(def, "foreach") ? load_foreach(t, g, e) : 0;
+}
+
+/* One stage by its name; none of that name is no failure here. */
+static int expand_one(struct tmpl *t, const struct tmpl_want *w, tmpl_stage_fn *fn, void *data, struct err *e)
+{
+	const struct node *stages = node_get(t->doc, "stages"), *def;
+	const char *suffix = suffix_of(w->name);
+	autofree char *name = xstrndup(w->name, suffix ? (size_t)(suffix - w->name - 1) : strlen(w->name));
+	struct group g = { .name = name };
+	int rc;
+
+	def = node_is(stages, NODE_MAP) ? node_get(stages, name) : NULL;
+	if (!def || !is_group(def) != !suffix)
+		return 0;
+	if (!suffix)
+		return expand_plain(t, name, def, fn, data, e);
+	rc = load_group(t, &g, name, def, e);
+	if (!rc)
+		rc = expand_group(t, &g, w, fn, data, e);
+	group_release(&g);
+	return rc;
+}
+
 int tmpl_each_stage(struct tmpl *t, tmpl_stage_fn *fn, void *data, struct err *e)
 {
-	const struct node *stages = node_get(t->doc, "stages");
+	return tmpl_some_stages(t, NULL, fn, data, e);
+}
+
+int tmpl_some_stages(struct tmpl *t, const struct tmpl_want *w, tmpl_stage_fn *fn, void *data, struct err *e)
+{
+	const struct node *stages = node_get(t->doc, "stages"), *def;
 	size_t n = node_is(stages, NODE_MAP) ? stages->n : 0;
-	struct group *g = xcalloc(n + 1, sizeof(*g));
+	const char *only = NULL;        /* a group, whole */
+	struct group *g;
 	int rc = 0;
 
-	for (size_t i = 0; !rc && i < n; i++) {
-		g[i].name = stages->k[i]->text;
-		g[i].raw = stages->v[i];
-		if (node_get(g[i].raw, "matrix"))
-			rc = load_matrix(t, &g[i], e);
-		else if (node_get(g[i].raw, "foreach"))
-			rc = load_foreach(t, &g[i], e);
+	def = w && w->group && n ? node_get(stages, w->name) : NULL;
+	if (def && is_group(def)) {
+		only = w->name;
+		w = NULL;
+	} else if (w && !w->glob) {
+		return expand_one(t, w, fn, data, e);
 	}
+	g = xcalloc(n + 1, sizeof(*g));
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = load_group(t, &g[i], stages->k[i]->text, stages->v[i], e);
 	for (size_t i = 0; !rc && i < n; i++) {
+		if (only && strcmp(only, g[i].name))
+			continue;
 		if (g[i].data)
-			rc = expand_group(t, &g[i], fn, data, e);
-		else
+			rc = expand_group(t, &g[i], w, fn, data, e);
+		else if (wanted(w, g[i].name))
 			rc = expand_plain(t, g[i].name, g[i].raw, fn, data, e);
 	}
 	for (size_t i = 0; i < n; i++)

@@ -7,57 +7,203 @@
 #include "core/repo/repo.h"
 #include "core/stage/index.h"
 
-/* What an item is compared by: root-relative inside, absolute or a URL outside. */
-static char *key_of(const struct item *i, const char *root)
+static bool holds_root(struct item *const *v, size_t n, const char *root)
+{
+	for (size_t i = 0; i < n; i++) {
+		autofree char *abs = v[i]->path ? NULL : item_abs(v[i], root);
+
+		if (v[i]->path ? !*v[i]->path : abs && path_is_inside(root, abs))
+			return true;
+	}
+	return false;
+}
+
+/* What items are compared by: root-relative inside, absolute or a URL outside; absolute all, if one is the root or above. */
+struct keys { const char *root; bool wide; };
+
+static struct keys keys_init(const struct index *x)
+{
+	struct keys k = { x->repo->root, false };
+
+	for (size_t i = 0; i < x->n && !k.wide; i++)
+		k.wide = holds_root(x->v[i]->outs, x->v[i]->nouts, k.root) ||
+			holds_root(x->v[i]->deps, x->v[i]->ndeps, k.root);
+	return k;
+}
+
+static char *key_of(const struct item *i, const struct keys *keys)
 {
 	char *abs;
 
-	if (i->path)
+	if (i->path && !keys->wide)
 		return xstrdup(i->path);
-	abs = item_abs(i, root);
+	abs = item_abs(i, keys->root);
 	return abs ? abs : xstrdup(i->def);
 }
 
-/* All outputs, sorted by key. */
-struct row { char *key; struct item *item; size_t stage; };
-
+/* '/' before every other byte: what lies below a directory follows it at once. */
 static int by_key(const void *a, const void *b)
 {
-	const struct row *x = a, *y = b;
+	const struct index_out *x = a, *y = b;
+	const unsigned char *p = (const unsigned char *)x->key, *q = (const unsigned char *)y->key;
 
-	return strcmp(x->key, y->key);
+	for (; *p && *p == *q; p++, q++)
+		;
+	return (*p == '/' ? 1 : *p) - (*q == '/' ? 1 : *q);
 }
 
-static struct row *sorted_outs(const struct index *x, size_t *n)
+void index_outs_build(struct index_outs *o, const struct index *x)
 {
-	struct row *v = NULL;
+	const struct keys keys = keys_init(x);
 	size_t cap = 0;
 
-	*n = 0;
+	*o = (struct index_outs){ .wide = keys.wide, .root = x->repo->root };
 	for (size_t i = 0; i < x->n; i++) {
 		for (size_t k = 0; k < x->v[i]->nouts; k++) {
-			GROW(v, *n, cap);
-			v[(*n)++] = (struct row){ key_of(x->v[i]->outs[k], x->repo->root), x->v[i]->outs[k], i };
+			GROW(o->v, o->n, cap);
+			o->v[o->n] = (struct index_out){ key_of(x->v[i]->outs[k], &keys), x->v[i]->outs[k], i, o->n, 0 };
+			o->n++;
 		}
 	}
-	if (*n)
-		qsort(v, *n, sizeof(*v), by_key);
-	return v;
+	if (o->n)
+		qsort(o->v, o->n, sizeof(*o->v), by_key);
 }
 
-static size_t lower_bound(const struct row *v, size_t n, const char *key)
+void index_outs_release(struct index_outs *o)
 {
-	size_t lo = 0, hi = n;
+	for (size_t i = 0; i < o->n; i++)
+		free(o->v[i].key);
+	free(o->v);
+	*o = (struct index_outs){ .v = NULL };
+}
+
+struct group { size_t at, n, first; };
+
+static int by_first(const void *a, const void *b)
+{
+	const struct group *x = a, *y = b;
+
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* Rows that have the part of their key from 'at' on in common, by who came first. */
+static struct group *group_rows(const struct index_out *v, size_t n, size_t at, size_t *ngroups)
+{
+	struct group *g = NULL;
+	size_t cap = 0;
+
+	*ngroups = 0;
+	for (size_t i = 0; i < n; i++) {
+		const char *part = v[i].key + at;
+		size_t len = strcspn(part, "/");
+		struct group *last = *ngroups ? &g[*ngroups - 1] : NULL;
+		const char *had = last ? v[last->at].key + at : NULL;
+
+		if (had && !strncmp(had, part, len) && (!had[len] || had[len] == '/')) {
+			last->n++;
+			last->first = v[i].seq < last->first ? v[i].seq : last->first;
+			continue;
+		}
+		GROW(g, *ngroups, cap);
+		g[(*ngroups)++] = (struct group){ i, 1, v[i].seq };
+	}
+	if (*ngroups > 1)
+		qsort(g, *ngroups, sizeof(*g), by_first);
+	return g;
+}
+
+/* The order of DVC's trie: an output, then what lies below it, each directory where its first output came. The rows are
+ * sorted and have the first 'at' bytes in common. */
+static void rank_rows(struct index_out *v, size_t n, size_t at, size_t *next)
+{
+	autofree struct group *g = NULL;
+	size_t ngroups = 0;
+
+	for (;;) {
+		while (n && strlen(v->key) < at) {      /* the directory that the others lie in */
+			v++->rank = (*next)++;
+			n--;
+		}
+		if (n <= 1)
+			break;
+		free(g);
+		g = group_rows(v, n, at, &ngroups);
+		if (ngroups > 1)
+			break;
+		at += strcspn(v->key + at, "/") + 1;
+	}
+	if (n == 1)
+		v->rank = (*next)++;
+	for (size_t i = 0; n > 1 && i < ngroups; i++)
+		rank_rows(v + g[i].at, g[i].n, at + strcspn(v[g[i].at].key + at, "/") + 1, next);
+}
+
+void index_outs_rank(struct index_outs *o)
+{
+	size_t next = 0;
+
+	if (!o->ranked)
+		rank_rows(o->v, o->n, 0, &next);
+	o->ranked = true;
+}
+
+static size_t lower_bound(const struct index_outs *o, const char *key)
+{
+	const struct index_out k = { .key = (char *)key };
+	size_t lo = 0, hi = o->n;
 
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 
-		if (strcmp(v[mid].key, key) < 0)
+		if (by_key(&o->v[mid], &k) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
 	return lo;
+}
+
+static int by_rank(const void *a, const void *b)
+{
+	const struct index_out *const *x = a, *const *y = b;
+
+	return (*x)->rank < (*y)->rank ? -1 : (*x)->rank > (*y)->rank;
+}
+
+size_t index_outs_of(struct index_outs *o, const struct item *dep, const struct index_out ***buf)
+{
+	const struct keys keys = { o->root, o->wide };
+	autofree char *key = NULL;
+	size_t n = 0, cap = 0, len, above;
+
+	free(*buf);
+	*buf = NULL;
+	if (dep->kind == DEP_REPO || dep->kind == DEP_DB || dep->kind == DEP_DATASET)
+		return 0;
+	key = key_of(dep, &keys);
+	len = strlen(key);
+	for (char *p = strchr(key, '/'); p; p = strchr(p + 1, '/')) {
+		size_t at;
+
+		*p = 0;
+		at = *key ? lower_bound(o, key) : o->n;
+		if (at < o->n && !strcmp(o->v[at].key, key)) {
+			GROW(*buf, n, cap);
+			(*buf)[n++] = &o->v[at];
+		}
+		*p = '/';
+	}
+	above = n;
+	for (size_t at = lower_bound(o, key); at < o->n && !strncmp(o->v[at].key, key, len) &&
+	     (!o->v[at].key[len] || o->v[at].key[len] == '/'); at++) {
+		GROW(*buf, n, cap);
+		(*buf)[n++] = &o->v[at];
+	}
+	if (n > above + 1) {
+		index_outs_rank(o);
+		qsort(*buf + above, n - above, sizeof(**buf), by_rank);
+	}
+	return n;
 }
 
 /* mark[to] is the number + 1 of the last stage that got an edge to it. */
@@ -72,54 +218,28 @@ static void edge_add(struct edges *g, size_t from, size_t to)
 	g->v[g->n++] = to;
 }
 
-/* Outputs that are 'dep', hold it, or lie below it. */
-static void edges_of(const struct row *v, size_t n, const char *dep, size_t from, struct edges *g)
-{
-	autofree char *up = xstrdup(dep), *below = xasprintf("%s/", dep);
-	size_t at;
-	char *slash;
-
-	while ((slash = strrchr(up, '/'))) {
-		*slash = 0;
-		at = lower_bound(v, n, up);
-		if (*up && at < n && !strcmp(v[at].key, up))
-			edge_add(g, from, v[at].stage);
-	}
-	at = lower_bound(v, n, dep);
-	if (at < n && !strcmp(v[at].key, dep))
-		edge_add(g, from, v[at].stage);
-	for (at = lower_bound(v, n, below); at < n && str_starts(v[at].key, below); at++)
-		edge_add(g, from, v[at].stage);
-}
-
 void index_graph_build(struct index_graph *g, const struct index *x)
 {
-	size_t n;
-	struct row *v = sorted_outs(x, &n);
 	struct edges all = { NULL, 0, 0, xcalloc(x->n + 1, sizeof(size_t)) };
+	const struct index_out **found = NULL;
+	struct index_outs outs;
 
+	index_outs_build(&outs, x);
 	g->n = x->n;
 	g->from = xcalloc(x->n + 1, sizeof(*g->from));
 	for (size_t i = 0; i < x->n; i++) {
 		const struct stage *s = x->v[i];
 
 		g->from[i] = all.n;
-		for (size_t k = 0; k < s->ndeps; k++) {
-			autofree char *key = NULL;
-			enum dep_kind kind = s->deps[k]->kind;
-
-			if (kind == DEP_REPO || kind == DEP_DB || kind == DEP_DATASET)
-				continue;
-			key = key_of(s->deps[k], x->repo->root);
-			edges_of(v, n, key, i, &all);
-		}
+		for (size_t k = 0; k < s->ndeps; k++)
+			for (size_t j = 0, n = index_outs_of(&outs, s->deps[k], &found); j < n; j++)
+				edge_add(&all, i, found[j]->stage);
 	}
 	g->from[x->n] = all.n;
 	g->to = all.v ? all.v : xcalloc(1, sizeof(*g->to));      /* never NULL: users add offsets */
 	free(all.mark);
-	for (size_t i = 0; i < n; i++)
-		free(v[i].key);
-	free(v);
+	free(found);
+	index_outs_release(&outs);
 }
 
 void index_graph_release(struct index_graph *g)
@@ -252,13 +372,14 @@ static int clash(struct overlap *o, const char *key, struct item *i, struct item
 
 int index_find_clash(const struct index *x, struct item **parent, struct item **child)
 {
+	const struct keys keys = keys_init(x);
 	struct overlap o = { MAP_INIT, MAP_INIT };
 	int kind = 0;
 
 	for (size_t i = 0; i < x->n && !kind; i++) {
 		for (size_t k = 0; k < x->v[i]->nouts && !kind; k++) {
 			struct item *it = x->v[i]->outs[k], *other;
-			autofree char *key = key_of(it, x->repo->root);
+			autofree char *key = key_of(it, &keys);
 
 			kind = clash(&o, key, it, &other);
 			*parent = kind == 3 ? other : it;

@@ -61,6 +61,7 @@ void index_free(struct index *x)
 	for (size_t i = 0; i < x->n; i++)
 		stage_free(x->v[i]);
 	free(x->v);
+	dvcyaml_file_free(x->open_);
 	unmap(x);
 	index_git_ignore_changed(x);
 	free(x);
@@ -135,10 +136,10 @@ static int check_out(struct index *x, const struct item *i, struct err *e)
 	return -1;
 }
 
-static int check_items(struct index *x, const struct stage *s, struct err *e)
+int index_check_items(struct index *x, const struct stage *s, struct err *e)
 {
 	for (size_t i = 0; i < s->ndeps; i++)
-		if (s->deps[i]->kind == DEP_PATH && target_is_stage_file(s->deps[i]->def))
+		if (s->deps[i]->def && target_is_stage_file(s->deps[i]->def))
 			return err_set(e, ERR_UNSAFE, "DVC file '%s' cannot be a dependency.", s->deps[i]->def);
 	for (size_t i = 0; i < s->nouts; i++)
 		if (check_out(x, s->outs[i], e))
@@ -146,23 +147,37 @@ static int check_items(struct index *x, const struct stage *s, struct err *e)
 	return 0;
 }
 
-static int load_text(struct index *x, const char *rel, struct err *e)
+static int load_pointer(struct index *x, const char *rel, struct err *e)
 {
-	size_t from = x->n;
 	struct stage *s;
 
-	if (!str_ends(rel, ".dvc")) {
-		if (dvcyaml_load(x, rel, e))
-			return -1;
-	} else {
-		if (pointer_load(&s, x->repo, x->tree, rel, e))
-			return -1;
-		index_add(x, s);
-	}
+	if (pointer_load(&s, x->repo, x->tree, rel, e))
+		return -1;
+	index_add(x, s);
+	return index_check_items(x, s, e);
+}
+
+static int check_from(struct index *x, size_t from, struct err *e)
+{
 	for (size_t i = from; i < x->n; i++)
-		if (check_items(x, x->v[i], e))
+		if (index_check_items(x, x->v[i], e))
 			return -1;
 	return 0;
+}
+
+struct stage *index_reclaim(struct index *x, const char *rel, const char *name)
+{
+	for (size_t k = 0; k < x->nspare_; k++) {
+		size_t i = (x->spare_at_ + k) % x->nspare_;
+		struct stage *s = x->spare_[i];
+
+		if (!s || strcmp(s->file, rel) || strcmp(s->name, name))
+			continue;
+		x->spare_[i] = NULL;
+		x->spare_at_ = i + 1;
+		return s;
+	}
+	return NULL;
 }
 
 /* Walk */
@@ -176,18 +191,29 @@ struct loading {
 	size_t old_n;
 };
 
-/* Stages of a file that was loaded before keep their address: targets point to them. */
-static bool reuse(struct loading *l, const char *rel)
+/* What a file gave before keeps its address, since targets point to it: it stays, also when the rest of the file is wrong. */
+static void keep_spares(struct index *x)
 {
-	if (!map_has(&l->old, rel))
-		return false;
-	for (size_t i = 0; i < l->old_n; i++) {
+	for (size_t i = 0; i < x->nspare_; i++)
+		if (x->spare_[i])
+			index_add(x, x->spare_[i]);
+	free(x->spare_);
+	x->spare_ = NULL;
+	x->nspare_ = x->spare_at_ = 0;
+}
+
+static void take_old(struct loading *l, const char *rel)
+{
+	struct index *x = l->x;
+	size_t cap = 0;
+
+	for (size_t i = 0; map_has(&l->old, rel) && i < l->old_n; i++) {
 		if (!l->old_v[i] || strcmp(l->old_v[i]->file, rel))
 			continue;
-		index_add(l->x, l->old_v[i]);
+		GROW(x->spare_, x->nspare_, cap);
+		x->spare_[x->nspare_++] = l->old_v[i];
 		l->old_v[i] = NULL;
 	}
-	return true;
 }
 
 static void remember_outs(struct loading *l, size_t from)
@@ -198,22 +224,42 @@ static void remember_outs(struct loading *l, size_t from)
 				map_put(&l->outs, l->x->v[i]->outs[k]->path, l->x->v[i]->outs[k]);
 }
 
+static int load_whole(struct loading *l, const char *rel, size_t from, struct err *e)
+{
+	struct index *x = l->x;
+
+	take_old(l, rel);
+	if (!str_ends(rel, ".dvc"))
+		return dvcyaml_load(x, rel, e) ? -1 : check_from(x, from, e);
+	return x->nspare_ ? 0 : load_pointer(x, rel, e);
+}
+
 static int on_file(const char *rel, void *data, struct err *e)
 {
 	struct loading *l = data;
 	autoerr struct err why = ERR_INIT;
 	size_t from = l->x->n;
+	int rc = load_whole(l, rel, from, &why);
 
-	if (!reuse(l, rel) && load_text(l->x, rel, &why)) {
-		while (l->x->n > from)
-			stage_free(l->x->v[--l->x->n]);
-		if (l->flags & INDEX_SKIP_BROKEN)
-			return 0;
-		err_move(e, &why);
-		return -1;
+	if (rc) {
+		struct index *x = l->x;
+		size_t n = x->n;
+
+		x->n = from;
+		for (size_t i = from; i < n; i++) {
+			if (x->v[i]->named)
+				index_add(x, x->v[i]);
+			else
+				stage_free(x->v[i]);
+		}
 	}
+	keep_spares(l->x);
 	remember_outs(l, from);
-	return 0;
+	l->x->holes |= rc != 0;
+	if (!rc || ((l->flags & INDEX_SKIP_BROKEN) && why.exit_status != 255))
+		return 0;
+	err_move(e, &why);
+	return -1;
 }
 
 static bool is_out_dir(const char *rel_dir, void *data)
@@ -320,9 +366,37 @@ struct stage *index_stage(const struct index *x, const char *file, const char *n
 	return NULL;
 }
 
-int index_load_file(struct index *x, const char *rel, struct err *e)
+int index_load_file(struct index *x, const char *rel, const struct tmpl_want *w, struct err *e)
 {
-	if (index_stage(x, rel, NULL))
+	size_t from, n;
+	struct loading l = { x, 0, MAP_INIT, MAP_INIT, NULL, 0 };
+	int rc;
+
+	if ((x->whole && (!x->holes || index_stage(x, rel, NULL))) || (str_ends(rel, ".dvc") && index_stage(x, rel, NULL)))
 		return 0;
-	return load_text(x, rel, e);
+	if (str_ends(rel, ".dvc")) {
+		from = x->n;
+		rc = load_pointer(x, rel, e);
+	} else {
+		l.old_v = x->v;
+		l.old_n = x->n;
+		map_put(&l.old, rel, x);
+		x->v = NULL;
+		x->n = x->cap = 0;
+		take_old(&l, rel);
+		for (size_t i = 0; i < l.old_n; i++)
+			if (l.old_v[i])
+				index_add(x, l.old_v[i]);
+		from = x->n;
+		rc = dvcyaml_load_some(x, rel, w, e);
+		keep_spares(x);
+		free(l.old_v);
+		map_release(&l.old, NULL);
+		if (!rc)
+			rc = check_from(x, from, e);
+	}
+	for (n = from; n < x->n; n++)
+		x->v[n]->named = true;
+	unmap(x);
+	return rc;
 }

@@ -6,11 +6,12 @@
 #include "core/base/node.h"
 #include "core/base/own.h"
 #include "core/base/str.h"
+#include "core/base/yaml.h"
 #include "core/repo/repo.h"
 #include "core/repo/srctree.h"
 #include "core/stage/lock_priv.h"
 #include "core/stage/pointer.h"
-#include "core/stage/schema.h"
+#include "core/stage/schema_table.h"
 
 /* Schema (format notes 6.2) */
 
@@ -27,14 +28,6 @@ static const char *check_version(const struct node *n)
 	return node_is_str(n, "2.0") ? NULL : "invalid schema version";
 }
 
-#define ROW(name, sub) { name, &sub, false }
-#define LIST_OF(name, sub) \
-	static const struct schema *const name##_of[] = { &sub, NULL }; \
-	static const struct schema name = { .kind = SCHEMA_SEQ, .of = name##_of }
-#define MAP_WITH(name, ...) \
-	static const struct schema_key name##_keys[] = { __VA_ARGS__, SCHEMA_KEYS_END }; \
-	static const struct schema name = { .kind = SCHEMA_MAP, .keys = name##_keys }
-
 static const struct schema checksum = { .kind = SCHEMA_CHECK, .check = check_checksum };
 static const struct schema version = { .kind = SCHEMA_CHECK, .check = check_version };
 #define HASH_ROWS ROW("md5", checksum), ROW("checksum", checksum), ROW("etag", checksum), ROW("size", schema_int), \
@@ -47,8 +40,7 @@ LIST_OF(files, file_map);
 MAP_WITH(data_map, HASH_ROWS, { "path", &schema_str, true }, ROW("cloud", cloud), ROW("files", files),
 	 ROW("hash", schema_str), ROW("dataset", schema_dict));
 LIST_OF(data_list, data_map);
-static const struct schema *const str_or_list_of[] = { &schema_str, &schema_list, NULL };
-static const struct schema str_or_list = { .kind = SCHEMA_EITHER, .of = str_or_list_of };
+ONE_OF(str_or_list, &schema_str, &schema_list);
 MAP_WITH(param_values, ROW("*", schema_anything));
 MAP_WITH(param_files, ROW("*", param_values));
 MAP_WITH(stage_entry, { "cmd", &str_or_list, true }, ROW("deps", data_list), ROW("params", param_files),
@@ -199,7 +191,7 @@ static struct node *item_entry(const struct item *i)
 	}
 	if (!item_is_legacy(i))
 		node_set(m, "hash", node_str("md5"));
-	if (i->files && i->is_out && hashinfo_is_dir(&i->hash))
+	if (i->files && hashinfo_is_dir(&i->hash))
 		node_set(m, "files", item_files_to_node(i));
 	else
 		item_add_hash(i, m);
@@ -269,5 +261,19 @@ struct node *lock_entry(const struct stage *s)
 	set_full(m, "deps", items_entry(s->deps, s->ndeps));
 	set_full(m, "params", params_entry(s));
 	set_full(m, "outs", items_entry(s->outs, s->nouts));
+	return m;
+}
+
+struct node *lock_entry_to_write(const struct node *entry)
+{
+	struct node *m = node_copy(entry), *params = node_get(m, "params");
+	unsigned count = 0;
+
+	for (size_t i = 0; params && i < params->n; i++) {
+		const char *file = params->k[i]->text;
+
+		if (file && (str_ends(file, ".yaml") || str_ends(file, ".yml")))
+			yaml_mark_shared(params->v[i], &count);
+	}
 	return m;
 }

@@ -27,10 +27,14 @@ int  lock_read(struct node **out, struct repo *r, struct srctree *t, const char 
 int  lock_fill(struct stage *s, const struct node *entry, const char *rel, struct err *e);
 /* The entry as it is written: cmd, deps, params, outs. */
 struct node *lock_entry(const struct stage *s);
+/* A copy for writing: parameters that were one object in their YAML file are one here. */
+struct node *lock_entry_to_write(const struct node *entry);
 
 struct lockfile;
 int  lockfile_open(struct lockfile **out, struct repo *r, const char *rel, struct err *e);
 void lockfile_close(struct lockfile *l);                /* NULL is fine */
+/* Entries that this run adds stand in the order of these numbers, whoever finishes first. 0: they go last. */
+void lockfile_rank(struct lockfile *l, size_t rank);
 /* Records the stage and replaces the file. 'changed' (may be NULL): the entry differs from the one before.
  * Says "Generating lock file 'x'" and "Updating lock file 'x'" as DVC does. */
 int  lockfile_put(struct lockfile *l, const struct stage *s, bool *changed, struct err *e);

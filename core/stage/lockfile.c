@@ -30,6 +30,9 @@ struct piece {
 	char *text;             /* its lines, indented by two */
 	size_t len;
 	struct node *entry;     /* parsed when first asked for */
+	unsigned anchors;       /* of the writer's own names, which it gives through the whole file: id001 ... */
+	unsigned first;         /* number of the first; 0: not known */
+	size_t rank;            /* of one that this run added; else 0 */
 };
 
 struct lockfile {
@@ -46,6 +49,7 @@ struct lockfile {
 	bool synced;
 	bool once, said;        /* say "Updating" only once */
 	struct timespec last_sync;
+	size_t rank;
 };
 
 static void forget(struct lockfile *l)
@@ -82,8 +86,31 @@ void lockfile_close(struct lockfile *l)
 static void add_piece(struct lockfile *l, const char *name, const char *text, size_t len)
 {
 	GROW(l->v, l->n, l->cap);
-	l->v[l->n++] = (struct piece){ xstrdup(name), xstrndup(text, len), len, NULL };
+	l->v[l->n++] = (struct piece){ .name = xstrdup(name), .text = xstrndup(text, len), .len = len };
+	l->v[l->n - 1].anchors = strstr(l->v[l->n - 1].text, "&id") != NULL;
 	map_put(&l->by_name, name, (void *)(uintptr_t)l->n);
+}
+
+void lockfile_rank(struct lockfile *l, size_t rank)
+{
+	l->rank = rank;
+}
+
+/* The last piece goes before those of this run that come after it. */
+static void sort_in(struct lockfile *l)
+{
+	struct piece last = l->v[l->n - 1];
+	size_t i = l->n - 1;
+
+	if (!l->rank)
+		return;
+	last.rank = l->rank;
+	for (; i && l->v[i - 1].rank > last.rank; i--) {
+		l->v[i] = l->v[i - 1];
+		map_put(&l->by_name, l->v[i].name, (void *)(uintptr_t)(i + 1));
+	}
+	l->v[i] = last;
+	map_put(&l->by_name, last.name, (void *)(uintptr_t)(i + 1));
 }
 
 /* Start of every line, 1-based. */
@@ -186,10 +213,11 @@ static int load(struct lockfile *l, struct err *e)
 int lockfile_open(struct lockfile **out, struct repo *r, const char *rel, struct err *e)
 {
 	struct lockfile *l = xcalloc(1, sizeof(*l));
+	autofree char *abs = repo_abs(r, rel);
 
 	l->repo = r;
 	l->rel = xstrdup(rel);
-	l->path = repo_abs(r, rel);
+	l->path = repo_real(r, abs);
 	l->show = repo_show(r, rel);
 	l->shown = schema_shown(r, rel);
 	l->synced = true;
@@ -215,16 +243,42 @@ static int refresh(struct lockfile *l, struct err *e)
 	return load(l, e);
 }
 
-static void build(struct str *out, const struct lockfile *l)
+/* The stage's lines with anchors named from 'first' on. */
+static void renumber(struct lockfile *l, struct piece *p, unsigned first)
 {
+	autostr struct str text = STR_INIT;
+	autonode struct node *doc = NULL;
+	autoerr struct err none = ERR_INIT;
+	size_t skip = strlen("stages:\n");
+
+	str_adds(&text, "stages:\n");
+	str_add(&text, p->text, p->len);
+	if (yaml_parse(&doc, str_cstr(&text), text.len, l->shown, YAML_KEEP, &none))
+		return;
+	p->anchors = yaml_number_anchors(doc, first);
+	p->first = first;
+	str_reset(&text);
+	yaml_dump(&text, doc);
+	free(p->text);
+	p->len = text.len - skip;
+	p->text = xstrndup(str_cstr(&text) + skip, p->len);
+}
+
+static void build(struct str *out, struct lockfile *l)
+{
+	unsigned anchors = 0;
 	size_t total = l->head.len + l->tail.len;
 
 	if (l->whole) {
 		yaml_dump(out, l->whole);
 		return;
 	}
-	for (size_t i = 0; i < l->n; i++)
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->v[i].anchors && l->v[i].first != anchors + 1)
+			renumber(l, &l->v[i], anchors + 1);
+		anchors += l->v[i].anchors;
 		total += l->v[i].len;
+	}
 	str_reserve(out, total + 1);
 	str_add(out, str_cstr(&l->head), l->head.len);
 	for (size_t i = 0; i < l->n; i++)
@@ -260,6 +314,13 @@ static int replace_quickly(struct lockfile *l, const struct str *text, struct er
 undo:
 	unlink(tmp);
 	return -1;
+}
+
+static void wrote(struct lockfile *l)
+{
+	autofree char *abs = repo_abs(l->repo, l->rel);
+
+	repo_wrote(l->repo, abs);
 }
 
 static int replace(struct lockfile *l, struct err *e)
@@ -310,11 +371,11 @@ static int piece_text(struct str *out, const struct lockfile *l, const struct pi
 		if (yaml_parse(&doc, str_cstr(&text), text.len, l->shown, YAML_KEEP, e))
 			return -1;
 		str_reset(&text);
-		node_set(node_get(doc, "stages"), name, node_copy(entry));
+		node_set(node_get(doc, "stages"), name, lock_entry_to_write(entry));
 	} else {
 		doc = node_map();
 		node_set(doc, "stages", node_map());
-		node_set(node_get(doc, "stages"), name, node_copy(entry));
+		node_set(node_get(doc, "stages"), name, lock_entry_to_write(entry));
 	}
 	yaml_dump(&text, doc);
 	str_add(out, str_cstr(&text) + skip, text.len - skip);
@@ -344,7 +405,7 @@ static int put_whole(struct lockfile *l, const char *name, const struct node *en
 		node_set(l->whole, "stages", node_map());
 		stages = node_get(l->whole, "stages");
 	}
-	node_set(stages, name, node_copy(entry));
+	node_set(stages, name, lock_entry_to_write(entry));
 	return 0;
 }
 
@@ -365,9 +426,13 @@ static int put_piece(struct lockfile *l, const char *name, const struct node *en
 		free(p->text);
 		p->text = xstrndup(str_cstr(&text), text.len);
 		p->len = text.len;
+		p->anchors = strstr(p->text, "&id") != NULL;
+		p->first = 0;
 	}
 	node_free(p->entry);
 	p->entry = node_copy(entry);
+	if (!i)
+		sort_in(l);
 	return 0;
 }
 
@@ -412,17 +477,19 @@ int lockfile_put(struct lockfile *l, const struct stage *s, bool *changed, struc
 	if (replace(l, e))
 		return err_in(e, "cannot record stage '%s'", s->name);
 	if (differs)
-		repo_wrote(l->repo, l->path);
+		wrote(l);
 	return 0;
 }
 
 static int drop_file(struct lockfile *l, struct err *e)
 {
-	if (unlink(l->path) && errno != ENOENT)
+	autofree char *abs = repo_abs(l->repo, l->rel);
+
+	if (unlink(abs) && errno != ENOENT)
 		return err_sys(e, "cannot remove '%s'", l->show);
 	forget(l);
 	l->absent = true;
-	repo_wrote(l->repo, l->path);
+	wrote(l);
 	return 0;
 }
 
@@ -458,7 +525,7 @@ int lockfile_remove(struct lockfile *l, const char *name, struct err *e)
 	}
 	if (replace(l, e))
 		return -1;
-	repo_wrote(l->repo, l->path);
+	wrote(l);
 	return lockfile_sync(l, e);
 }
 

@@ -68,24 +68,13 @@ int params_parse(struct node **out, const char *name, const char *text, size_t l
 	return 0;
 }
 
-char *params_explain(const char *name, const char *text, size_t len)
+int params_whole(const struct node *doc, struct err *e)
 {
-	autocall(yaml_fault_release) struct yaml_fault f = { 0 };
-	autostr struct str out = STR_INIT;
-
-	if (format_of(name) != FORMAT_YAML || !yaml_explain(text, len, &f))
-		return NULL;
-	yaml_fault_text(&out, &f, text, len);
-	return str_take(&out);
-}
-
-int params_load(struct node **out, const char *path, struct err *e)
-{
-	autostr struct str text = STR_INIT;
-
-	if (fs_read(&text, path, PARAMS_MAX, e))
-		return -1;
-	return params_parse(out, path, str_cstr(&text), text.len, e);
+	if (node_is(doc, NODE_MAP))
+		return 0;
+	err_set(e, ERR_PARSE, "'%s' object has no attribute 'keys'", node_py_type(doc));
+	e->exit_status = 255;
+	return -1;
 }
 
 /* "[a-z]" or "[!abc]" at *p; without its closing bracket '[' stands for itself. */

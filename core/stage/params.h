@@ -21,11 +21,14 @@ struct err;
 #define PARAMS_MAX (256ull << 20)
 
 int  params_parse(struct node **out, const char *name, const char *text, size_t len, struct err *e);
-/* Why a YAML file is none, as DVC puts it after params_corrupted(); NULL: another format, or nothing to say. */
-char *params_explain(const char *name, const char *text, size_t len);
-int  params_load(struct node **out, const char *path, struct err *e);           /* of the file system */
+/* What DVC says of a text that cannot be read, behind "unable to read: 'name', ". otherwise: a cause it has no words for. */
+char *params_explain(const char *name, const char *text, size_t len, const char *otherwise);
+int  params_load(struct node **out, const char *path, struct err *e);           /* of the file system; explained */
 /* "YAML file structure is corrupted", "JSON ...", "TOML ...", "Python ...", by the name's suffix. */
 const char *params_corrupted(const char *name);
+
+/* A file that is tracked whole has to hold a mapping; DVC ends with a Python error otherwise. */
+int  params_whole(const struct node *doc, struct err *e);
 
 /* 1: *out is the one value (borrowed), 0: none, -1: the pattern matches more than one. */
 int  params_lookup(const struct node *root, const char *key, const struct node **out, struct err *e);

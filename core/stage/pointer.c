@@ -179,7 +179,8 @@ int item_from_node(struct item *i, const struct node *map, const char *where, st
 		i->meta.remote = xstrdup(c->k[0]->text);
 	}
 	if (!i->path)                   /* outside the repository its file system decides */
-		name = i->kind == DEP_URL ? hash_name_of_url(i->def) : "md5";
+		name = i->kind != DEP_URL ? "md5" : !str_starts(i->def, "remote://") ? hash_name_of_url(i->def) :
+			i->meta.etag ? "etag" : i->meta.checksum ? "checksum" : "md5";   /* the remote's kind is not known here */
 	else if (!name)
 		name = "md5-dos2unix";
 	hashinfo_set(&i->hash, name, meta_hash(&i->meta, name));
@@ -197,25 +198,10 @@ int item_from_node(struct item *i, const struct node *map, const char *where, st
 	return 0;
 }
 
-static char *text_of(const struct node *map, const char *key)
-{
-	const char *s = node_get_str(map, key);
-
-	return s && *s ? xstrdup(s) : NULL;
-}
-
-static struct node *copy_truthy(const struct node *map, const char *key)
-{
-	const struct node *n = node_get(map, key);
-
-	return n && node_truthy(n) ? node_copy(n) : NULL;
-}
-
 static int missing_path(const char *where, struct err *e)
 {
 	err_set(e, ERR_PARSE, "unexpected error - 'path'");
-	err_hint(e, "'%s': an entry has no 'path'\n\n"
-		 "Having any troubles? Hit us up at https://dvc.org/support, we are always happy to help!", where);
+	err_hint(e, "'%s': an entry has no 'path'", where);
 	e->exit_status = 255;
 	return -1;
 }
@@ -231,11 +217,11 @@ static int out_load(struct stage *s, const struct node *map, const char *where, 
 	i->cache = node_get_bool(map, "cache", true);
 	i->persist = node_get_bool(map, "persist", false);
 	i->push = i->can_push = node_get_bool(map, "push", true);
-	i->remote = text_of(map, "remote");
-	i->desc = text_of(map, "desc");
-	i->type = text_of(map, "type");
-	i->labels = copy_truthy(map, "labels");
-	i->annot_meta = copy_truthy(map, "meta");
+	i->remote = node_dup_str(map, "remote");
+	i->desc = node_dup_str(map, "desc");
+	i->type = node_dup_str(map, "type");
+	i->labels = node_copy_truthy(map, "labels");
+	i->annot_meta = node_copy_truthy(map, "meta");
 	return item_from_node(i, map, where, e);
 }
 
@@ -271,7 +257,7 @@ static int stage_fill(struct stage *s, const struct node *doc, const char *where
 		stage_set_wdir(s, dir);
 	s->frozen = node_get_bool(doc, "frozen", false) || node_get_bool(doc, "locked", false);
 	s->always_changed = node_get_bool(doc, "always_changed", false);
-	s->desc = text_of(doc, "desc");
+	s->desc = node_dup_str(doc, "desc");
 	s->md5 = checksum_of(doc, "md5");
 	if (meta && node_truthy(meta))
 		s->meta = node_copy(meta);
@@ -373,6 +359,12 @@ static const char *plain_hash_name(const struct item *i)
 	return !i->hash.name || item_is_legacy(i) ? "md5" : i->hash.name;
 }
 
+/* The members of a directory outside go by their service's tags, though the whole has an md5. */
+static const char *row_hash_name(const struct node *f, const char *name)
+{
+	return node_get(f, name) ? name : node_get(f, "etag") ? "etag" : node_get(f, "checksum") ? "checksum" : name;
+}
+
 static struct node *file_to_node(const struct node *f, const char *name)
 {
 	static const char *const rest[] = { "size", "nfiles", "isexec", "version_id", "etag", "checksum", "md5", "cloud" };
@@ -401,7 +393,7 @@ struct node *item_files_to_node(const struct item *i)
 	struct node *seq = node_seq();
 
 	for (size_t k = 0; i->files && k < i->files->n; k++)
-		node_push(seq, file_to_node(i->files->v[k], plain_hash_name(i)));
+		node_push(seq, file_to_node(i->files->v[k], row_hash_name(i->files->v[k], plain_hash_name(i))));
 	if (seq->n)
 		qsort(seq->v, seq->n, sizeof(*seq->v), by_relpath);
 	return seq;
@@ -417,7 +409,6 @@ static const char *file_field(const struct node *f, const char *key)
 
 void item_hash_from_files(struct item *i)
 {
-	const char *name = plain_hash_name(i);
 	autonode struct node *canon = item_files_to_node(i), *list = node_seq();
 	autostr struct str text = STR_INIT;
 	unsigned char md5[16];
@@ -427,6 +418,7 @@ void item_hash_from_files(struct item *i)
 	if (!canon->n)          /* an empty list says nothing (trap 37) */
 		return;
 	for (size_t k = 0; k < canon->n; k++) {
+		const char *name = i->is_out ? plain_hash_name(i) : row_hash_name(canon->v[k], plain_hash_name(i));
 		struct node *entry = node_map();
 		int64_t n = int_of(canon->v[k], "size");
 
@@ -637,13 +629,13 @@ int pointer_text(struct repo *r, const struct stage *s, struct str *out, bool *s
 
 int pointer_save(struct repo *r, const struct stage *s, struct err *e)
 {
-	autofree char *path = repo_abs(r, s->file);
+	autofree char *path = repo_abs(r, s->file), *real = repo_real(r, path);
 	autostr struct str text = STR_INIT;
 	bool same;
 
 	if (pointer_text(r, s, &text, &same, e))
 		return -1;
-	if (!same && fs_replace(path, str_cstr(&text), text.len, 0, e))
+	if (!same && fs_replace(real, str_cstr(&text), text.len, 0, e))
 		return err_in(e, "cannot write '%s'", s->file);
 	repo_wrote(r, path);
 	return 0;

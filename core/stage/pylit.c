@@ -6,6 +6,7 @@
 #include "core/base/str.h"
 #include "core/stage/pylit_priv.h"
 
+#include <ctype.h>
 #include <math.h>
 
 struct py {
@@ -111,7 +112,9 @@ static int number(struct py *y, struct node **out, bool neg)
 
 	if (!n) {
 		y->lex.p = y->t.p;
-		return py_fail(&y->lex, "invalid number");
+		return py_fail(&y->lex, y->t.len > 1 && *y->t.p == '0' && isdigit((unsigned char)y->t.p[1]) ?
+			       "leading zeros in decimal integer literals are not permitted; use an 0o prefix for octal "
+			       "integers" : "invalid number");
 	}
 	if (step(y))
 		return -1;

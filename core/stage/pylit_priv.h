@@ -25,6 +25,7 @@ struct py_lexer {
 	int depth;              /* of indent */
 	int dedents;            /* still to be given */
 	char bracket[PYLIT_DEPTH_MAX * 2];
+	int bracket_line[PYLIT_DEPTH_MAX * 2];
 	int nbracket;
 	bool at_line_start;     /* nothing of this logical line was read */
 	bool wants_block;       /* the line before ended with a colon */

@@ -2,6 +2,7 @@
 #include "core/stage/pylit_priv.h"
 
 #include "core/base/err.h"
+#include "core/base/own.h"
 #include "core/base/str.h"
 #include "core/base/unicode.h"
 
@@ -140,14 +141,24 @@ static size_t prefix_len(const char *p, const char *end)
 {
 	size_t n = 0;
 
-	while (n < 2 && p + n < end && strchr("rRbBuUfF", p[n]))
+	while (n < 2 && p + n < end && p[n] && strchr("rRbBuUfF", p[n]))
 		n++;
 	return p + n < end && (p[n] == '"' || p[n] == '\'') ? n : SIZE_MAX;
+}
+
+static int unterminated(struct py_lexer *x, bool triple, int first)
+{
+	autofree char *why = xasprintf("unterminated %sstring literal (detected at line %d)", triple ? "triple-quoted " : "",
+				       x->line - (triple && x->line > first && x->p == x->end && x->p[-1] == '\n'));
+
+	x->line = first;
+	return py_fail(x, why);
 }
 
 static int lex_string(struct py_lexer *x, size_t prefix)
 {
 	char quote = x->p[prefix];
+	int first = x->line;
 	bool triple;
 
 	x->p += prefix;
@@ -157,7 +168,7 @@ static int lex_string(struct py_lexer *x, size_t prefix)
 		int c = peek(x, 0);
 
 		if (c < 0 || (!triple && (c == '\n' || c == '\r')))
-			return py_fail(x, "unterminated string");
+			return unterminated(x, triple, first);
 		if (c == '\\') {
 			x->p++;
 			if (!line_end(x) && peek(x, 0) >= 0)
@@ -218,6 +229,7 @@ static int lex_bracket(struct py_lexer *x, char c)
 	if (strchr(open, c)) {
 		if (x->nbracket >= (int)sizeof(x->bracket))
 			return py_fail(x, "too many nested brackets");
+		x->bracket_line[x->nbracket] = x->line;
 		x->bracket[x->nbracket++] = c;
 		return 0;
 	}
@@ -294,8 +306,13 @@ static int end_line(struct py_lexer *x, struct py_token *out)
 
 static int end_text(struct py_lexer *x, struct py_token *out)
 {
-	if (x->nbracket)
-		return py_fail(x, "a bracket was never closed");
+	if (x->nbracket) {
+		char why[] = "'x' was never closed";
+
+		why[1] = x->bracket[x->nbracket - 1];
+		x->line = x->bracket_line[x->nbracket - 1];
+		return py_fail(x, why);
+	}
 	if (x->last.kind >= PY_NAME)
 		return end_line(x, out);
 	if (x->wants_block)

@@ -73,6 +73,15 @@ static const struct schema_key *row_of(const struct schema *s, const struct node
 	return any;
 }
 
+/* "*" is there with any string for a key. */
+static bool has_key(const struct node *map, const char *name)
+{
+	for (size_t i = 0; *name == '*' && i < map->n; i++)
+		if (node_is(map->k[i], NODE_STR))
+			return true;
+	return node_get(map, name);
+}
+
 static void check_map(const struct schema *s, const struct node *n, struct path *at, struct faults *out)
 {
 	if (!node_is(n, NODE_MAP)) {
@@ -93,7 +102,9 @@ static void check_map(const struct schema *s, const struct node *n, struct path 
 		at->n--;
 	}
 	for (const struct schema_key *k = s->keys; k->name; k++) {
-		if (!k->required || node_get(n, k->name) || !path_push(at, (struct step){ NULL, k->name, 0 }))
+		const char *shown = *k->name == '*' ? "<class 'str'>" : k->name;
+
+		if (!k->required || has_key(n, k->name) || !path_push(at, (struct step){ NULL, shown, 0 }))
 			continue;
 		fault_add(out, "required key not provided", at);
 		at->n--;
@@ -366,26 +377,28 @@ static void add_code_line(struct str *out, size_t number, size_t columns, const 
 	add_wrapped(out, str_cstr(&drawn), drawn.len, width, columns + 1, true);
 }
 
-/* Lines 'from' to 'to' (1-based) of the text, numbered. */
-static void add_excerpt(struct str *out, const char *text, size_t len, size_t from, size_t to)
+/* A text by lines: a report may show thousands of places of it. The first line begins at 0, the rest where l says. */
+struct excerpts { const char *text; size_t len; struct lines l; };
+
+static void excerpts_open(struct excerpts *x, const char *text, size_t len)
 {
-	size_t total = 1, number = 1, columns;
-	const char *p = text, *end = text + len;
+	const char *end = text + len;
 
-	for (size_t i = 0; i < len; i++)
-		total += text[i] == '\n';
-	columns = digits(total) + 2;
-	if (from < 1)
-		from = 1;
+	*x = (struct excerpts){ .text = text, .len = len };
 	/* the empty line after a final line end counts, as it does for rich */
-	for (; p <= end && number <= to; number++) {
-		const char *eol = memchr(p, '\n', (size_t)(end - p));
+	for (const char *p = text; (p = memchr(p, '\n', (size_t)(end - p)));)
+		line_break(&x->l, (size_t)(++p - text));
+}
 
-		if (!eol)
-			eol = end;
-		if (number >= from)
-			add_code_line(out, number, columns, p, (size_t)(eol - p));
-		p = eol + 1;
+/* Lines 'from' to 'to' (1-based) of the text, numbered. */
+static void add_excerpt(struct str *out, const struct excerpts *x, size_t from, size_t to)
+{
+	size_t columns = digits(x->l.n + 1) + 2;
+
+	for (size_t i = from < 1 ? 1 : from; i <= to && i <= x->l.n + 1; i++) {
+		size_t begin = i > 1 ? x->l.start[i - 2] : 0, end = i <= x->l.n ? x->l.start[i - 1] - 1 : x->len;
+
+		add_code_line(out, i, columns, x->text + begin, end - begin);
 	}
 }
 
@@ -412,7 +425,7 @@ static const struct node *place_of(const struct node *doc, const struct path *at
 	return NULL;
 }
 
-static void add_fault(struct str *out, const struct fault *f, const struct node *doc, const char *text, size_t len)
+static void add_fault(struct str *out, const struct fault *f, const struct node *doc, const struct excerpts *x)
 {
 	autostr struct str line = STR_INIT;
 	const struct node *where;
@@ -435,33 +448,61 @@ static void add_fault(struct str *out, const struct fault *f, const struct node 
 		str_addf(&line, ", line %d, column %d", where->line, where->col);
 	add_message(out, str_cstr(&line));
 	if (where)
-		add_excerpt(out, text, len, (size_t)where->line - 1, (size_t)where->line + up - 1);
+		add_excerpt(out, x, (size_t)where->line - 1, (size_t)where->line + up - 1);
+}
+
+/* The first fault in one line, as the schema library words it. */
+static void add_first(struct str *out, const struct fault *f)
+{
+	const struct step *last = f->at.n ? &f->at.v[f->at.n - 1] : NULL;
+
+	str_adds(out, f->msg);
+	if (last && last->key && strcmp(f->msg, "extra keys not allowed"))
+		str_adds(out, " for dictionary value");
+	for (size_t i = 0; i < f->at.n; i++) {
+		const struct step *s = &f->at.v[i];
+		autonode struct node *name = s->name ? node_str(s->name) : NULL;
+
+		str_adds(out, i ? "][" : " @ data[");
+		if (s->key || name)
+			node_py_repr(out, s->key ? s->key : name);
+		else
+			str_addf(out, "%zu", s->i);
+	}
+	if (f->at.n)
+		str_addc(out, ']');
 }
 
 static int report(const struct faults *f, const struct node *doc, const char *shown, const char *rev,
 		  const char *text, size_t len, struct err *e)
 {
-	autostr struct str head = STR_INIT, out = STR_INIT;
+	autostr struct str head = STR_INIT, out = STR_INIT, plain = STR_INIT;
 
 	str_addf(&head, "'%s' validation failed", shown);
 	if (rev)
 		str_addf(&head, " in revision '%.7s'", rev);
 	if (f->n > 1)
 		str_addf(&head, ": %zu errors", f->n);
+	str_addf(&plain, "%s: ", str_cstr(&head));
+	add_first(&plain, &f->v[0]);
 	if (!node_is(doc, NODE_MAP)) {
 		str_addf(&head, ": %s.", f->v[0].msg);
 		add_message(&out, str_cstr(&head));
 	} else {
+		struct excerpts x;
+
 		str_addc(&head, '.');
 		add_message(&out, str_cstr(&head));
+		excerpts_open(&x, text, len);
 		for (size_t i = 0; i < f->n; i++) {
 			str_addc(&out, '\n');
-			add_fault(&out, &f->v[i], doc, text, len);
+			add_fault(&out, &f->v[i], doc, &x);
 		}
+		free(x.l.start);
 	}
 	while (out.len && out.buf[out.len - 1] == '\n')
 		str_setlen(&out, out.len - 1);
-	return err_report(e, str_cstr(&out));
+	return err_report(e, str_cstr(&out), str_cstr(&plain));
 }
 
 int schema_check(const struct schema *s, const struct node *doc, const char *shown, const char *rev,
@@ -530,7 +571,7 @@ static void add_syntax(struct str *out, const char *text, size_t len, const char
 		str_adds(out, why);
 		return;
 	}
-	if (f.context) {
+	if (f.context && f.context_line) {
 		add_fault_line(out, f.context, f.context_line, f.context_col);
 		if (f.context_line != f.line || f.context_col != f.col) {
 			add_source_line(out, text, len, f.context_line);
@@ -543,26 +584,38 @@ static void add_syntax(struct str *out, const char *text, size_t len, const char
 		str_setlen(out, out->len - 1);
 }
 
+static int report_syntax(const char *shown, const char *rev, const char *text, size_t len, const char *why, struct err *e)
+{
+	autofree char *in = rev ? xasprintf(" in revision '%.7s'", rev) : xstrdup(""), *broken = NULL;
+	autostr struct str drawn = STR_INIT, plain = STR_INIT;
+	autocall(yaml_fault_release) struct yaml_fault f;
+
+	str_addf(&plain, "unable to read: '%s', YAML file structure is corrupted: ", shown + (str_starts(shown, "./") ? 2 : 0));
+	if (yaml_explain(text, len, &f))
+		yaml_fault_text(&plain, &f, text, len);
+	else
+		str_adds(&plain, why);
+	if (f.problem && !f.line)
+		return err_set(e, ERR_PARSE, "%s", str_cstr(&plain));
+	add_syntax(&drawn, text, len, why);
+	broken = xasprintf("'%s' is invalid%s%s.\n\n%s", shown, has_conflict(text, len) ? " (possible merge conflicts)" : "",
+			   in, str_cstr(&drawn));
+	return err_report(e, broken, str_cstr(&plain));
+}
+
 int schema_parse(struct node **out, const struct schema *s, const char *shown, const char *rev,
 		 const char *text, size_t len, unsigned flags, struct err *e)
 {
 	autoerr struct err why = ERR_INIT;
 	autonode struct node *doc = NULL;
-	autofree char *in = NULL, *broken = NULL;
-	autostr struct str drawn = STR_INIT;
 
-	if (!str_is_utf8(text, len)) {
-		const char *name = !strncmp(shown, "./", 2) ? shown + 2 : shown;
+	autofree char *bytes = str_utf8_fault(text, len);
 
-		return err_set(e, ERR_PARSE, "unable to read: '%s', encoding: 'utf-8' is not supported", name);
-	}
-	if (yaml_parse(&doc, text, len, shown, flags, &why)) {
-		in = rev ? xasprintf(" in revision '%.7s'", rev) : xstrdup("");
-		add_syntax(&drawn, text, len, why.msg);
-		broken = xasprintf("'%s' is invalid%s%s.\n\n%s", shown,
-				   has_conflict(text, len) ? " (possible merge conflicts)" : "", in, str_cstr(&drawn));
-		return err_report(e, broken);
-	}
+	if (bytes)
+		return err_set(e, ERR_PARSE, "unable to read: '%s', is not valid utf-8: %s",
+			       shown + (str_starts(shown, "./") ? 2 : 0), bytes);
+	if (yaml_parse(&doc, text, len, shown, flags, &why))
+		return report_syntax(shown, rev, text, len, why.msg, e);
 	if (!node_truthy(doc)) {                /* an empty file, "[]" or "false" reads as an empty map */
 		node_free(doc);
 		doc = node_map();

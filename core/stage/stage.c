@@ -1,6 +1,7 @@
 #include "core/stage/stage.h"
 
 #include "core/base/fs.h"
+#include "core/base/hash.h"
 #include "core/base/node.h"
 #include "core/base/own.h"
 #include "core/cache/tree.h"
@@ -23,7 +24,14 @@ bool hashinfo_oid(const struct hashinfo *h, struct oid *out)
 		return false;
 	if (strcmp(h->name, "md5") && !hashinfo_is_legacy(h))
 		return false;
-	return oid_parse(out, h->value);
+	if (oid_parse(out, h->value))
+		return true;
+	/* DVC takes any text for a digest: of an object that nobody has. Inverted, so that no content can be named so. */
+	md5_once(h->value, strlen(h->value), out->md5);
+	for (size_t i = 0; i < sizeof(out->md5); i++)
+		out->md5[i] ^= 0xff;
+	out->is_dir = hashinfo_is_dir(h);
+	return true;
 }
 
 static bool empty(const char *s)
@@ -127,6 +135,25 @@ static char *resolve(const char *wdir, const char *def)
 	return n;
 }
 
+/* As resolve(), also for a path that leaves the root and comes back by the root's own name. */
+static char *resolve_within(const struct stage *s, const char *def)
+{
+	autofree char *dir = NULL, *joined = NULL, *abs = NULL;
+	char *rel = resolve(s->wdir, def);
+
+	if (rel || !s->root || *def == '/')
+		return rel;
+	dir = path_join(s->root, s->wdir);
+	joined = path_join(dir, def);
+	abs = path_norm(joined);
+	if (!path_is_inside(abs, s->root))
+		return NULL;
+	rel = path_rel(abs, s->root);
+	if (!strcmp(rel, "."))
+		rel[0] = 0;
+	return rel;
+}
+
 static void item_resolve(struct item *i)
 {
 	size_t n = strlen(i->def);
@@ -141,7 +168,7 @@ static void item_resolve(struct item *i)
 			i->kind = DEP_URL;
 		return;
 	}
-	i->path = resolve(i->stage->wdir, i->def);
+	i->path = resolve_within(i->stage, i->def);
 }
 
 char *item_abs(const struct item *i, const char *root)
@@ -164,7 +191,7 @@ char *item_show(const struct item *i, const char *cwd_rel)
 	autofree char *from = NULL, *to = NULL;
 
 	if (!i->path) {
-		char *abs = i->stage && i->stage->root && i->kind == DEP_PATH ? item_abs(i, i->stage->root) : NULL;
+		char *abs = i->stage && i->stage->root && i->kind <= DEP_PARAMS ? item_abs(i, i->stage->root) : NULL;
 
 		return abs ? abs : xstrdup(i->def);
 	}
@@ -300,8 +327,11 @@ static void item_localise(struct item *i, const char *root)
 {
 	autofree char *abs = NULL, *wdir = NULL;
 
-	if (*i->def != '/' || i->kind != DEP_PATH)
+	if (*i->def != '/' || i->kind != DEP_PATH) {
+		if (!i->path)
+			item_resolve(i);
 		return;
+	}
 	abs = path_norm(i->def);
 	if (!path_is_inside(abs, root))
 		return;
@@ -315,6 +345,17 @@ void stage_localise(struct stage *s, const char *root)
 {
 	if (!s->root)
 		s->root = xstrdup(root);
+	if (*s->wdir == '/') {          /* relative to the root, like those of all other stages */
+		autofree char *abs = take(s->wdir);
+
+		s->wdir = path_rel(abs, root);
+		if (!strcmp(s->wdir, "."))
+			s->wdir[0] = 0;
+		for (size_t i = 0; i < s->ndeps; i++)
+			item_resolve(s->deps[i]);
+		for (size_t i = 0; i < s->nouts; i++)
+			item_resolve(s->outs[i]);
+	}
 	for (size_t i = 0; i < s->ndeps; i++)
 		item_localise(s->deps[i], root);
 	for (size_t i = 0; i < s->nouts; i++)
@@ -345,6 +386,14 @@ bool stage_is_import(const struct stage *s)
 bool stage_is_repo_import(const struct stage *s)
 {
 	return stage_is_import(s) && s->deps[0]->kind == DEP_REPO;
+}
+
+bool stage_is_versioned_import(const struct stage *s)
+{
+	const struct item *d = stage_is_import(s) ? s->deps[0] : NULL;
+
+	return d && d->kind != DEP_DB && d->kind != DEP_REPO &&
+		(d->meta.version_id || d->files || (path_is_url(d->def) && node_get_bool(d->fs_config, "version_aware", false)));
 }
 
 bool stage_is_partial_import(const struct stage *s)

@@ -23,7 +23,8 @@ struct hashinfo {
 	char *name;             /* "md5", "md5-dos2unix", "etag", "checksum"; NULL: nothing recorded */
 	char *value;            /* as recorded, ".dir" included */
 };
-bool hashinfo_oid(const struct hashinfo *h, struct oid *out);           /* false unless an md5 or md5-dos2unix of 32 digits */
+/* false unless an md5 or md5-dos2unix; text that is no digest names what nobody has */
+bool hashinfo_oid(const struct hashinfo *h, struct oid *out);
 bool hashinfo_is_legacy(const struct hashinfo *h);                      /* md5-dos2unix */
 bool hashinfo_is_dir(const struct hashinfo *h);
 bool hashinfo_eq(const struct hashinfo *a, const struct hashinfo *b);
@@ -84,6 +85,7 @@ struct stage {
 	struct node *cmd;       /* string or list of strings, after templates; NULL for data sources */
 	struct node *locked_cmd;        /* from dvc.lock, or NULL */
 	bool in_lock;           /* dvc.lock has an entry */
+	bool named;             /* loaded because a target named it: it keeps its address */
 	bool is_parametrized;   /* defined with ${}, foreach or matrix: cannot be rewritten */
 	char *group;            /* foreach/matrix: name before '@' */
 	struct node *raw;       /* definition as in dvc.yaml, borrowed details for writers; may be NULL */
@@ -98,6 +100,7 @@ struct item *stage_add_out(struct stage *s, const char *def);           /* resol
 struct item *stage_add_dep(struct stage *s, const char *def, enum dep_kind kind);
 bool stage_is_import(const struct stage *s);            /* .dvc with one dep and one out */
 bool stage_is_repo_import(const struct stage *s);
+bool stage_is_versioned_import(const struct stage *s);  /* of a URL whose versions are recorded */
 bool stage_is_partial_import(const struct stage *s);    /* import with nothing recorded for its output */
 bool stage_is_callback(const struct stage *s);          /* has a command and neither deps nor outs: always changed */
 bool stage_is_data_source(const struct stage *s);       /* no cmd */

@@ -15,16 +15,10 @@ static bool has_magic(const char *s)
 	return strpbrk(s, "*?[") != NULL;
 }
 
-static void own_closedir(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* Names of a directory, sorted; with 'dirs' directories only. */
 static void list(struct strvec *out, const char *dir, const char *pattern, bool dirs)
 {
-	__attribute__((cleanup(own_closedir))) DIR *d = opendir(*dir ? dir : ".");
+	autodir DIR *d = opendir(*dir ? dir : ".");
 	struct dirent *de;
 
 	while (d && (de = readdir(d))) {
@@ -47,7 +41,8 @@ static void expand(struct strvec *out, const char *dir, const struct strvec *par
 	bool last = at + 1 == parts->n, deep = at < parts->n && !strcmp(parts->v[at], "**");
 
 	if (at == parts->n) {
-		strvec_push(out, dir);
+		if (*dir)
+			strvec_push(out, dir);
 		return;
 	}
 	if (!has_magic(parts->v[at])) {

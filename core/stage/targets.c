@@ -9,6 +9,7 @@
 #include "core/repo/srctree.h"
 #include "core/stage/dvcyaml.h"
 #include "core/stage/index.h"
+#include "core/stage/template.h"
 
 #include <fnmatch.h>
 
@@ -59,6 +60,8 @@ int target_parse(const char *target, char **file, char **name, struct err *e)
 
 		return err_set(e, ERR_FAIL, "Did you mean: `%.*s.yaml%s`?", (int)(lock - target), target, lock + 5);
 	}
+	if (!*target)
+		return 0;
 	if (*path && !stage) {
 		*(target_is_stage_file(target) ? file : name) = xstrdup(target);
 		return 0;
@@ -78,7 +81,7 @@ struct seek {
 
 static int need_whole(struct seek *s, struct err *e)
 {
-	if (index_load_rest(s->x, 0, e))
+	if (index_load_rest(s->x, s->x->lenient ? INDEX_SKIP_BROKEN : 0, e))
 		return -1;
 	if (!s->checked && index_check_graph(s->x, e))
 		return -1;
@@ -86,11 +89,23 @@ static int need_whole(struct seek *s, struct err *e)
 	return 0;
 }
 
-/* A stage file the user named: DVC's complaints in DVC's order. shown is the name it would print. */
-static int open_named(struct seek *s, const char *rel, const char *shown, struct err *e)
+/* A stage file the user named: DVC's complaints in DVC's order. shown is the name it would print. name: of the stage that
+ * is meant, or NULL. */
+static int open_named(struct seek *s, const char *rel, const char *shown, const char *name, struct err *e)
 {
+	struct tmpl_want w = {
+		.name = name, .group = !(s->flags & TARGET_NO_GROUP),
+		.glob = (s->flags & TARGET_GLOB) && (s->flags & TARGET_STAGES_ONLY),
+	};
 	struct srctree *t = s->x->tree;
+	autofree char *within = NULL;
 
+	/* Of a commit the root is git's. */
+	if (!srctree_is_workspace(t) && *shown == '/' && s->x->repo->scm_root) {
+		autofree char *abs = path_join(s->x->repo->root, rel), *below = path_rel(abs, s->x->repo->scm_root);
+
+		shown = within = xasprintf("/%s", below);
+	}
 	if (srctree_is_ignored(t, rel, false))
 		return err_set(e, ERR_NOTFOUND, "'%s' is dvc-ignored", shown);
 	if (!srctree_is_file(t, rel) && !srctree_is_dir(t, rel))
@@ -108,7 +123,7 @@ static int open_named(struct seek *s, const char *rel, const char *shown, struct
 
 		return err_set(e, ERR_FAIL, "bad DVC file name '%s' is git-ignored.", nice);
 	}
-	return index_load_file(s->x, rel, e);
+	return index_load_file(s->x, rel, name ? &w : NULL, e);
 }
 
 /* Root-relative name and DVC's way to print it: the bare "dvc.yaml" stays, all else is absolute. */
@@ -126,11 +141,11 @@ static bool matches(const struct seek *s, const struct stage *st, const char *na
 		return true;
 	if (st->kind == STAGE_SINGLE)
 		return true;
+	if (st->group && !(s->flags & TARGET_NO_GROUP) && !strcmp(st->group, name))
+		return true;
 	if ((s->flags & TARGET_GLOB) && (s->flags & TARGET_STAGES_ONLY))
 		return !fnmatch(name, st->name, 0);
-	if (!strcmp(st->name, name))
-		return true;
-	return st->group && !(s->flags & TARGET_NO_GROUP) && !strcmp(st->group, name);
+	return !strcmp(st->name, name);
 }
 
 /* Stages of one file that carry the name. 1 when there are none, with DVC's error. */
@@ -140,7 +155,7 @@ static int take_stages(struct seek *s, const char *file, const char *name, struc
 	size_t before = s->out->n;
 	bool any = false;
 
-	if (!rel || open_named(s, rel, shown, e))
+	if (!rel || open_named(s, rel, shown, name, e))
 		return -1;
 	for (size_t i = 0; i < s->x->n; i++) {
 		struct stage *st = s->x->v[i];
@@ -255,7 +270,7 @@ static int seek_stages(struct seek *s, const char *target, struct err *e)
 
 		return rel ? take_inside(s, rel, e) : -1;
 	}
-	if (s->flags & TARGET_GLOB) {
+	if ((s->flags & TARGET_GLOB) && (s->flags & TARGET_STAGES_ONLY)) {
 		const char *colon = strrchr(target, ':');
 
 		file = colon && colon > target ? xstrndup(target, (size_t)(colon - target)) : xstrdup("dvc.yaml");
@@ -309,11 +324,22 @@ static int fail_unknown(struct seek *s, const char *target, const char *file, st
 	return err_in(e, "'%s' does not exist as an output or a stage name in '%s'", target, abs ? abs : "dvc.yaml");
 }
 
+static int take_all(struct seek *s, struct err *e)
+{
+	if (index_load_rest(s->x, 0, e))
+		return -1;
+	for (size_t i = 0; i < s->x->n; i++)
+		add_target(s->out, s->x->v[i], NULL, NULL);
+	return 0;
+}
+
 static int seek_one(struct seek *s, const char *given, struct err *e)
 {
 	autofree char *target = xstrdup(given), *file = NULL, *name = NULL;
 	int rc;
 
+	if (!*given && !(s->flags & TARGET_NO_GROUP))
+		return take_all(s, e);
 	if (s->flags & TARGET_STAGES_ONLY)
 		return seek_stages(s, given, e);
 	for (char *p = target; *p; p++)
@@ -346,13 +372,8 @@ int index_targets(struct index *x, const struct strvec *names, unsigned flags, s
 	struct seek s = { x, flags, out, false };
 	autostrvec struct strvec expanded = STRVEC_INIT;
 
-	if (!names || !names->n) {
-		if (index_load_rest(x, 0, e))
-			return -1;
-		for (size_t i = 0; i < x->n; i++)
-			add_target(out, x->v[i], NULL, NULL);
-		return 0;
-	}
+	if (!names || !names->n)
+		return take_all(&s, e);
 	if ((flags & TARGET_GLOB) && !(flags & TARGET_STAGES_ONLY)) {
 		if (target_glob(names, &expanded, e))
 			return -1;

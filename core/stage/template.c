@@ -71,6 +71,9 @@ static struct cdict *cdict_copy(const struct cdict *from)
 
 		if (o->dict)
 			v->dict = cdict_copy(o->dict);
+		/* as in DVC, what a collection came from is forgotten by the copy */
+		if (o->dict || node_is(o->leaf, NODE_SEQ))
+			v->source = "None\0";
 		map_put(&d->m, it->key, v);
 	}
 	return d;
@@ -250,15 +253,21 @@ static int check_loaded(struct tmpl *t, const struct import *i, const char *item
 	return common ? err_set(e, ERR_PARSE, "cannot load '%s' as it's partially loaded already", item) : 0;
 }
 
-/* Root-relative and shown form of a path given relative to 'dir'. */
+/* Root-relative and shown form of a path given relative to 'dir'; some levels for a path that leaves the repository. */
 static void resolve_path(const struct tmpl *t, const char *dir, const char *path, char **rel, char **show)
 {
-	autofree char *root = xasprintf("/%s", dir);
+	static const char above[] = "/_/_/_/_/_/_/_/_/_/_/_/_/_/_/_/_";
+	autofree char *root = path_join(above, dir);
 	autofree char *joined = path_join(root, path);
 	autofree char *norm = path_norm(joined);
-	autofree char *cwd = xasprintf("/%s", t->env.cwd);
+	autofree char *cwd = path_join(above, t->env.cwd);
 
-	*rel = xstrdup(norm[0] == '/' ? norm + 1 : norm);
+	if (*path == '/' || *dir == '/') {
+		*rel = xstrdup(norm);
+		*show = xstrdup(norm);
+		return;
+	}
+	*rel = path_rel(norm, above);
 	*show = path_rel(norm, cwd);
 }
 
@@ -270,6 +279,8 @@ static int load_map(struct tmpl *t, const char *rel, const char *show, const str
 
 	t->fail = TMPL_FAIL_OTHER;
 	if (t->env.load(&doc, rel, t->env.data, e)) {
+		if (e->code == ERR_UNSUPPORTED)         /* no file */
+			return -1;
 		if (e->code != ERR_NOTFOUND) {
 			t->fail = TMPL_FAIL_RAW;
 			return -1;
@@ -367,7 +378,7 @@ int tctx_load(struct tmpl *t, struct tctx *c, const struct node *vars, const cha
 /* --- expressions --- */
 
 /* The next ${...} at or after 'at': DVC's regular expression, spelled out. */
-bool tmpl_next_match(const char *s, size_t n, size_t at, size_t *start, size_t *end)
+static bool next_match(const char *s, size_t n, size_t at, size_t *start, size_t *end)
 {
 	for (size_t i = at; i + 1 < n; i++) {
 		size_t j = i + 2;
@@ -396,11 +407,16 @@ static size_t points(const char *s, size_t n)
 
 static int expr_error(struct tmpl *t, const char *expr, size_t n, size_t loc, bool word, struct err *e)
 {
-	autofree char *all = xasprintf("${%.*s}", (int)n, expr);
-	autostr struct str found = STR_INIT;
-	size_t at = loc + 2, col = points(all, at) + 1, end = at;
+	autostr struct str found = STR_INIT, whole = STR_INIT;
+	size_t at = loc + 2, col, end = at;
 	autonode struct node *text = NULL;
+	const char *all;
 
+	str_adds(&whole, "${");
+	str_add(&whole, expr, n);       /* a NUL may be among it */
+	str_addc(&whole, '}');
+	all = whole.buf;
+	col = points(all, at) + 1;
 	while (end - at < 16 && (isalnum((unsigned char)all[end]) || (unsigned char)all[end] >= 0x80))
 		end++;
 	if (end == at)
@@ -414,7 +430,7 @@ static int expr_error(struct tmpl *t, const char *expr, size_t n, size_t loc, bo
 
 static size_t skip_blank(const char *s, size_t n, size_t i)
 {
-	while (i < n && strchr(" \t\r\n", s[i]))
+	while (i < n && s[i] && strchr(" \t\r\n", s[i]))
 		i++;
 	return i;
 }
@@ -458,7 +474,7 @@ int tmpl_check_syntax(struct tmpl *t, const struct node *n, struct err *e)
 	if (n->kind == NODE_STR) {
 		size_t at = 0, start, end;
 
-		while (tmpl_next_match(n->text, n->len, at, &start, &end)) {
+		while (next_match(n->text, n->len, at, &start, &end)) {
 			autostr struct str key = STR_INIT;
 
 			if (parse_expr(t, n->text + start + 2, end - start - 3, &key, e))
@@ -476,12 +492,19 @@ int tmpl_check_syntax(struct tmpl *t, const struct node *n, struct err *e)
 	return 0;
 }
 
+bool tmpl_is_expression(const struct node *n)
+{
+	size_t start, end;
+
+	return node_is(n, NODE_STR) && next_match(n->text, n->len, 0, &start, &end) && !start && end == n->len;
+}
+
 bool tmpl_has_expression(const struct node *n)
 {
 	size_t a, b;
 
 	if (n->kind == NODE_STR)
-		return tmpl_next_match(n->text, n->len, 0, &a, &b);
+		return next_match(n->text, n->len, 0, &a, &b);
 	if (n->kind != NODE_SEQ && n->kind != NODE_MAP)
 		return false;
 	for (size_t i = 0; i < n->n; i++)
@@ -622,14 +645,30 @@ void tmpl_origin_of(struct tmpl *t, const struct node *src, struct tmpl_origin *
 {
 	autostr struct str norm = STR_INIT;
 	autofree char *expr = NULL;
-	size_t start, end;
 
 	*o = (struct tmpl_origin){ NULL, STR_INIT, NULL };
-	if (!node_is(src, NODE_STR) || !tmpl_next_match(src->text, src->len, 0, &start, &end) || start || end != src->len)
+	if (!tmpl_is_expression(src))
 		return;
 	expr = xstrndup(src->text + 2, src->len - 3);
 	normalize_key(&norm, expr);
 	locate(t, t->ctx, str_cstr(&norm), o);
+}
+
+/* Keys that an expression cannot name are not seen by it anywhere. */
+static struct node *nameable(const struct node *n)
+{
+	struct node *out;
+
+	if (n->kind != NODE_MAP && n->kind != NODE_SEQ)
+		return node_copy(n);
+	out = n->kind == NODE_MAP ? node_map() : node_seq();
+	for (size_t i = 0; i < n->n; i++) {
+		if (n->kind == NODE_SEQ)
+			node_push(out, nameable(n->v[i]));
+		else if (n->k[i]->kind == NODE_STR)
+			node_set(out, n->k[i]->text, nameable(n->v[i]));
+	}
+	return out;
 }
 
 static int evaluate(struct tmpl *t, const struct tctx *c, const char *expr, size_t n, bool checked,
@@ -649,7 +688,7 @@ static int evaluate(struct tmpl *t, const struct tctx *c, const char *expr, size
 		return err_set(e, ERR_PARSE, "Could not find '%s'", str_cstr(&key));
 	}
 	track(t, c, str_cstr(&norm));
-	*out = f.dict ? cdict_node(f.dict) : node_copy(f.node);
+	*out = f.dict ? cdict_node(f.dict) : nameable(f.node);
 	return 0;
 }
 
@@ -670,6 +709,15 @@ static int validate_value(struct tmpl *t, const struct node *v, const char *key,
 	return parse_fail(t, e, "Cannot interpolate data of type '%s'", node_py_type(v));
 }
 
+static void add_word(struct str *out, const struct node *v)
+{
+	if (v->kind == NODE_STR)
+		str_add_shell(out, v->text);
+	else
+		node_py_str(out, v);
+	str_addc(out, ' ');
+}
+
 static int add_arg_list(struct tmpl *t, struct str *out, const char *name, const struct node *list, struct err *e)
 {
 	for (size_t i = 0; i < list->n; i++) {
@@ -679,11 +727,7 @@ static int add_arg_list(struct tmpl *t, struct str *out, const char *name, const
 			return parse_fail(t, e, "Cannot interpolate nested iterable in '%s'", name);
 		if (!i || t->env.list_append)
 			str_addf(out, "--%s ", name);
-		if (v->kind == NODE_STR)
-			str_add_shell(out, v->text);
-		else
-			node_py_str(out, v);
-		str_addc(out, ' ');
+		add_word(out, v);
 	}
 	return 0;
 }
@@ -710,11 +754,7 @@ static int add_args(struct tmpl *t, struct str *out, const char *prefix, const s
 				str_addf(out, v->b ? "--%s " : "--no-%s ", str_cstr(&name));
 		} else {
 			str_addf(out, "--%s ", str_cstr(&name));
-			if (v->kind == NODE_STR)
-				str_add_shell(out, v->text);
-			else
-				node_py_str(out, v);
-			str_addc(out, ' ');
+			add_word(out, v);
 		}
 	}
 	return 0;
@@ -758,7 +798,7 @@ int tmpl_resolve_str(struct tmpl *t, const struct tctx *c, const struct node *sr
 	autostr struct str plain = STR_INIT;
 	size_t at = 0, start, end;
 
-	while (tmpl_next_match(src->text, src->len, at, &start, &end)) {
+	while (next_match(src->text, src->len, at, &start, &end)) {
 		autonode struct node *v = NULL;
 
 		if (evaluate(t, c, src->text + start + 2, end - start - 3, checked, &v, e) ||
@@ -786,6 +826,14 @@ int tmpl_resolve_str(struct tmpl *t, const struct tctx *c, const struct node *sr
 	return 0;
 }
 
+int tmpl_unexpected(struct tmpl *t, struct err *e, const char *words)
+{
+	t->fail = TMPL_FAIL_RAW;
+	err_set(e, ERR_FAIL, "unexpected error%s%s", *words ? " - " : "", words);
+	e->exit_status = 255;
+	return -1;
+}
+
 int tmpl_resolve(struct tmpl *t, const struct tctx *c, const struct node *src, const char *key, bool checked,
 		 struct node **out, struct err *e)
 {
@@ -808,6 +856,13 @@ int tmpl_resolve(struct tmpl *t, const struct tctx *c, const struct node *src, c
 		if (tmpl_resolve(t, c, src->v[i], key, checked, &v, e)) {
 			node_free(k);
 			return -1;
+		}
+		if (k && (k->kind == NODE_SEQ || k->kind == NODE_MAP)) {
+			autofree char *words = xasprintf("unhashable type: '%s'", node_py_type(k));
+
+			node_free(k);
+			node_free(v);
+			return tmpl_unexpected(t, e, words);
 		}
 		if (k)
 			node_set_node(n, k, v);

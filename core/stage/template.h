@@ -40,6 +40,10 @@ void tmpl_free(struct tmpl *t);
 typedef int tmpl_stage_fn(const char *name, const char *group, struct node *resolved, const struct node *raw,
 			  void *data, struct err *e);
 int  tmpl_each_stage(struct tmpl *t, tmpl_stage_fn *fn, void *data, struct err *e);
+/* Only the stages that a name asks for: the others are not resolved and may be wrong. group: the name of a group stands
+ * for its stages. glob: the name is a pattern for names of stages. */
+struct tmpl_want { const char *name; bool group, glob; };
+int  tmpl_some_stages(struct tmpl *t, const struct tmpl_want *w, tmpl_stage_fn *fn, void *data, struct err *e);
 
 /* {file: {key: value}}, root-relative files: the values of params and vars files that the stages use. */
 int  tmpl_used_values(struct tmpl *t, struct node *into, struct err *e);
@@ -47,6 +51,8 @@ int  tmpl_used_values(struct tmpl *t, struct node *into, struct err *e);
 bool tmpl_has_expression(const struct node *n);
 /* A value outside of stages; where is "metrics.0". */
 int  tmpl_resolve_top(struct tmpl *t, const struct node *src, const char *where, struct node **out, struct err *e);
+/* The same for what has to be a text. */
+int  tmpl_resolve_name(struct tmpl *t, const struct node *src, const char *where, struct node **out, struct err *e);
 
 /* For tests and fuzzing: one string against a map of variables; key as in validate ("cmd"), may be NULL. */
 int  tmpl_resolve_text(const struct node *vars, const char *text, const char *key, struct node **out, struct err *e);

@@ -36,7 +36,8 @@ bool tctx_has(const struct tctx *c, const char *key);
 int  tctx_load(struct tmpl *t, struct tctx *c, const struct node *vars, const char *dir, const char *stage,
 	       bool with_default, struct err *e);
 
-bool tmpl_next_match(const char *s, size_t n, size_t at, size_t *start, size_t *end);
+bool tmpl_is_expression(const struct node *n);          /* one ${...} and nothing else */
+int  tmpl_unexpected(struct tmpl *t, struct err *e, const char *words);         /* where Python trips; "": wordless */
 int  tmpl_check_syntax(struct tmpl *t, const struct node *n, struct err *e);
 int  tmpl_add_text(struct tmpl *t, struct str *out, const struct node *v, struct err *e);
 void tmpl_origin_of(struct tmpl *t, const struct node *src, struct tmpl_origin *o);     /* of "${...}", else nothing */

@@ -246,7 +246,7 @@ void toml_close(struct node *n)
 			toml_close(n->v[i]);
 }
 
-static int parse_pair(struct toml *t)
+int toml_pair(struct toml *t, struct node *table, int depth)
 {
 	autocall(toml_key_release) struct toml_key k = { NULL, 0, 0 };
 	struct node *value;
@@ -256,9 +256,9 @@ static int parse_pair(struct toml *t)
 	if (!toml_accept(t, '='))
 		return toml_fail(t, "expected '=' after the key");
 	toml_blanks(t);
-	if (toml_value(t, &value, TOML_DEPTH_MAX))
+	if (toml_value(t, &value, depth))
 		return -1;
-	return toml_put(t, t->table, &k, value);
+	return toml_put(t, table, &k, value);
 }
 
 /* Gives the borrowed fields back their meaning. */
@@ -279,7 +279,7 @@ static int parse_lines(struct toml *t)
 
 		toml_blanks(t);
 		c = toml_peek(t);
-		if (c == '[' ? parse_header(t) : c >= 0 && c != '#' && c != '\n' && c != '\r' ? parse_pair(t) : 0)
+		if (c == '[' ? parse_header(t) : c >= 0 && c != '#' && c != '\n' && c != '\r' ? toml_pair(t, t->table, TOML_DEPTH_MAX) : 0)
 			return -1;
 		if (end_of_line(t))
 			return -1;

@@ -35,6 +35,7 @@ int  toml_comment(struct toml *t);
 int  toml_key(struct toml *t, struct toml_key *k);
 void toml_key_release(struct toml_key *k);
 int  toml_put(struct toml *t, struct node *table, const struct toml_key *k, struct node *value); /* takes value */
+int  toml_pair(struct toml *t, struct node *table, int depth);          /* key = value */
 void toml_close(struct node *n);
 int  toml_string(struct toml *t, struct str *out);
 int  toml_value(struct toml *t, struct node **out, int depth);

@@ -49,7 +49,7 @@ static int skip_line_end(struct toml *t)
 
 static int add_escape(struct toml *t, struct str *out, bool multi)
 {
-	static const char from[] = "btnfr\"\\", to[] = "\b\t\n\f\r\"\\";
+	static const char from[] = "btnfre\"\\", to[] = "\b\t\n\f\r\x1b\"\\";
 	int c = toml_peek(t);
 	const char *hit = c > 0 ? strchr(from, c) : NULL;
 
@@ -58,9 +58,9 @@ static int add_escape(struct toml *t, struct str *out, bool multi)
 		t->p++;
 		return 0;
 	}
-	if (c == 'u' || c == 'U') {
+	if (c == 'u' || c == 'U' || c == 'x') {
 		t->p++;
-		return add_code_point(t, out, c == 'u' ? 4 : 8);
+		return add_code_point(t, out, c == 'u' ? 4 : c == 'U' ? 8 : 2);
 	}
 	if (multi && (c == ' ' || c == '\t' || c == '\n' || c == '\r'))
 		return skip_line_end(t);
@@ -169,16 +169,19 @@ static bool day_exists(int y, int m, int d)
 	return d <= days[m - 1] + (m == 2 && ((y % 4 == 0 && y % 100) || y % 400 == 0));
 }
 
-/* hh:mm:ss[.fraction], in Python's text: six digits or none. */
+/* hh:mm[:ss[.fraction]], in Python's text: six digits or none. */
 static bool read_time(const char **p, const char *end, struct str *out)
 {
-	int h, m, s, us = 0, n = 0;
+	int h, m, s = 0, us = 0, n = 0;
+	bool seconds;
 
-	if (!digits(p, end, 2, &h) || !lit(p, end, ':') || !digits(p, end, 2, &m) || !lit(p, end, ':') ||
-	    !digits(p, end, 2, &s) || h > 23 || m > 59 || s > 59)
+	if (!digits(p, end, 2, &h) || !lit(p, end, ':') || !digits(p, end, 2, &m) || h > 23 || m > 59)
+		return false;
+	seconds = lit(p, end, ':');
+	if (seconds && (!digits(p, end, 2, &s) || s > 59))
 		return false;
 	str_addf(out, "%02d:%02d:%02d", h, m, s);
-	if (!lit(p, end, '.'))
+	if (!seconds || !lit(p, end, '.'))
 		return true;
 	for (; *p < end && **p >= '0' && **p <= '9'; (*p)++, n++)
 		if (n < 6)
@@ -233,7 +236,7 @@ static int parse_date(struct toml *t, struct node **out)
 	if (!ok)
 		return toml_fail(t, "not a date or time");
 	t->p = p;
-	*out = node_date(str_cstr(&iso));
+	*out = dated ? node_date(str_cstr(&iso)) : node_str(str_cstr(&iso));    /* YAML has no times of day */
 	return 0;
 }
 
@@ -326,7 +329,7 @@ static int parse_number(struct toml *t, struct node **out)
 }
 
 /* White space, line ends and comments inside an array. */
-static int array_space(struct toml *t)
+static int any_space(struct toml *t)
 {
 	for (;;) {
 		toml_blanks(t);
@@ -345,14 +348,14 @@ static int parse_array(struct toml *t, struct node **out, int depth)
 	for (;;) {
 		struct node *item;
 
-		if (array_space(t))
+		if (any_space(t))
 			return -1;
 		if (toml_accept(t, ']'))
 			break;
 		if (toml_value(t, &item, depth - 1))
 			return -1;
 		node_push(seq, item);
-		if (array_space(t))
+		if (any_space(t))
 			return -1;
 		if (toml_accept(t, ','))
 			continue;
@@ -364,36 +367,24 @@ static int parse_array(struct toml *t, struct node **out, int depth)
 	return 0;
 }
 
-static int inline_pair(struct toml *t, struct node *map, int depth)
-{
-	autocall(toml_key_release) struct toml_key k = { NULL, 0, 0 };
-	struct node *value;
-
-	if (toml_key(t, &k))
-		return -1;
-	if (!toml_accept(t, '='))
-		return toml_fail(t, "expected '=' after the key");
-	toml_blanks(t);
-	if (toml_value(t, &value, depth - 1))
-		return -1;
-	return toml_put(t, map, &k, value);
-}
-
+/* As in TOML 1.1, which the reference tool's parser reads: over many lines, with a comma behind the last. */
 static int parse_inline(struct toml *t, struct node **out, int depth)
 {
 	autonode struct node *map = node_map();
 
 	t->p++;
-	toml_blanks(t);
-	while (!toml_accept(t, '}')) {
-		if (map->n) {
-			if (!toml_accept(t, ','))
-				return toml_fail(t, "expected ',' or '}'");
-			toml_blanks(t);
-		}
-		if (inline_pair(t, map, depth))
+	for (;;) {
+		if (any_space(t))
 			return -1;
-		toml_blanks(t);
+		if (toml_accept(t, '}'))
+			break;
+		if (toml_pair(t, map, depth - 1) || any_space(t))
+			return -1;
+		if (toml_accept(t, ','))
+			continue;
+		if (!toml_accept(t, '}'))
+			return toml_fail(t, "expected ',' or '}'");
+		break;
 	}
 	*out = take(map);
 	return 0;
