@@ -32,9 +32,12 @@ packages () {
 	[ -n "$need" ] || return 0
 	command -v apt-get >/dev/null 2>&1 || { echo "setup: no apt-get here; install: $need" >&2; return 0; }
 	echo "setup: installing $need"
+	as_root true || { echo "setup: cannot install as this user; run as root: apt-get install -y $need" >&2; exit 1; }
+	log=$(mktemp)
 	as_root env DEBIAN_FRONTEND=noninteractive sh -c '
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null' sh $need ||
-	{ echo "setup: cannot install as this user; run as root: apt-get install -y $need" >&2; exit 1; }
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"' sh $need >"$log" 2>&1 ||
+	{ tail -n 20 "$log" >&2; rm -f "$log"; echo "setup: apt-get failed, see above" >&2; exit 1; }
+	rm -f "$log"
 }
 
 packages $build
@@ -65,5 +68,6 @@ go_tool () {
 	echo "setup: building $1"
 	GOBIN="$PWD/.venv/bin" GOFLAGS=-mod=mod go install "$2" || echo "setup: cannot build $1" >&2
 }
+go_tool minio github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 go_tool versitygw github.com/versity/versitygw/cmd/versitygw@v1.8.0
 go_tool fake-gcs-server github.com/fsouza/fake-gcs-server@v1.56.1

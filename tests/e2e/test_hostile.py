@@ -5,8 +5,10 @@ Every case must end with a non-zero exit (never a crash), and nothing outside th
 import hashlib
 import json
 import os
+import subprocess
 
 import pytest
+from harness import GIT_DATA, Repo
 
 
 def md5(data):
@@ -57,7 +59,7 @@ def refused(r, *args, code=None, timeout=60):
     return said
 
 
-BAD_NAMES = ["../x", "../../x", "/etc/x", "/tmp/x", ".git/hooks/post-checkout", "a/../../x", "a/.git/config", ".GIT/config",
+BAD_NAMES = ["../x", "../../x", "/etc/x", "/tmp/git-data-hostile", ".git/hooks/post-checkout", "a/../../x", "a/.git/config", ".GIT/config",
              ".dvc/config", "sub/.dvc/config", "a//b", "a/./b", "./a", "a/", "", ".", "..", "a/..", "a\x00b"]
 
 
@@ -71,7 +73,7 @@ def test_a_manifest_cannot_name_what_lies_elsewhere(repo, tmp_path, name, args):
     refused(repo, *args)
     assert everything(repo.path) == before
     assert set(os.listdir(tmp_path)) - {"site"} == around
-    assert not os.path.exists("/etc/x") and not os.path.exists("/tmp/x")
+    assert not os.path.exists("/etc/x") and not os.path.exists("/tmp/git-data-hostile")
 
 
 @pytest.mark.parametrize("path", ["../x", "../../x", "/etc/x", ".git/hooks/post-checkout", ".dvc/config", ".git", ".dvc",
@@ -230,3 +232,133 @@ def test_a_file_changed_meanwhile_is_not_lost(repo):
     assert "Can't remove the following unsaved files without confirmation" in said.err
     assert str(repo.path / "f") in said.err
     assert repo.read("f") == b"unsaved text\n"
+
+
+def test_git_works_in_the_clone_whatever_a_hook_exports(repo, tmp_path):
+    """git exports GIT_DIR and GIT_INDEX_FILE to hooks and aliases: with them `git checkout --force` for an import would run
+    in the user's own repository."""
+    o = Repo(tmp_path / "o", repo.env)
+    o.path.mkdir()
+    o.git("init", "-q")
+    o.gd("init", "-q")
+    o.write("dir/a", "a")
+    o.commit()
+    repo.write("mine", "committed")
+    repo.commit()
+    repo.git("update-ref", "refs/remotes/origin/HEAD", "HEAD")
+    repo.write("mine", "not committed")
+    env = {"GIT_DIR": str(repo.path / ".git"), "GIT_INDEX_FILE": str(repo.path / ".git/index"), "GIT_WORK_TREE": str(repo.path)}
+    head = repo.git("symbolic-ref", "HEAD").out
+    repo.gd("import", f"file://{o.path}", "dir", env=env)
+    repo.gd("update", "dir.dvc", env=env)
+    assert repo.read("mine") == b"not committed" and repo.read("dir/a") == b"a"
+    assert repo.git("symbolic-ref", "HEAD").out == head
+
+
+def test_a_retry_removes_nothing_outside_of_the_repository(repo, tmp_path):
+    keep = tmp_path / "keep"
+    keep.mkdir()
+    (keep / "f").write_text("the only copy")
+    repo.write("dvc.yaml", f"stages:\n  s:\n    cmd: touch part && test -e keep-going\n    outs:\n    - part\n    - {keep}:\n"
+               "        cache: false\n    meta: {git-data: {retries: 2}}\n")
+    said = repo.gd("repro", code=None)
+    assert said.code != 0 and "Retrying" in said.out + said.err, repr(said)
+    assert (keep / "f").read_text() == "the only copy"
+
+
+@pytest.mark.parametrize("name", ["lock", "rwlock", "rwlock.lock"])
+@pytest.mark.parametrize("hardlink", ["false", "true"])
+@pytest.mark.parametrize("how", ["the file is a link", "the directory is a link"])
+def test_locks_are_not_written_through_links(repo, outside, how, hardlink, name):
+    """git keeps .dvc/tmp/lock, too, when it is committed with -f."""
+    repo.write("f", "f")
+    repo.gd("config", "core.hardlink_lock", hardlink)
+    repo.rm(".dvc/tmp")
+    (outside / name).write_bytes(b"precious\n")
+    if how == "the directory is a link":
+        os.symlink(outside, repo.path / ".dvc/tmp")
+    else:
+        (repo.path / ".dvc/tmp").mkdir()
+        os.symlink(outside / name, repo.path / ".dvc/tmp" / name)
+    for argv in [("status",), ("add", "f"), ("commit", "-f"), ("repro",), ("gc", "-w", "-f")]:
+        repo.gd(*argv, code=None, timeout=20)
+    assert (outside / name).read_bytes() == b"precious\n"
+
+
+@pytest.mark.parametrize("argv", [("add", "f"), ("add", "f", "g"), ("stage", "add", "-n", "s", "-o", "out", "true"), ("repro",), ("move", "old", "new"),
+                                  ("remove", "old.dvc"), ("import-url", "other", "imported"), ("commit", "-f")])
+def test_ignore_rules_are_not_written_through_a_link_that_leads_out(repo, outside, argv):
+    """A line of .gitignore in a file of the user's: a start-up file of the shell would run it."""
+    for name in ("f", "g", "old", "other"):
+        repo.write(name, name)
+    repo.gd("add", "-q", "old")
+    if argv[0] in ("repro", "commit"):
+        repo.write("dvc.yaml", "stages:\n  s:\n    cmd: echo s > out\n    outs: [out]\n")
+        repo.write("out", "out")
+    (outside / "rc").write_bytes(b"# precious\n/old\n")
+    repo.rm(".gitignore")
+    os.symlink(outside / "rc", repo.path / ".gitignore")
+    said = repo.gd(*argv, code=None)
+    assert (outside / "rc").read_bytes() == b"# precious\n/old\n", said
+    assert os.path.islink(repo.path / ".gitignore"), said
+    told = "Could not create .gitignore entry" if argv[0] == "stage" else "is outside of git repository"
+    assert (argv[0] == "stage" or said.code) and told in said.err, said
+
+
+@pytest.mark.parametrize("argv", [("repro",), ("commit", "-f"), ("remove", "s")])
+def test_no_ignore_rules_are_written_into_a_linked_directory_outside(repo, outside, argv):
+    os.symlink(outside, repo.path / "link")
+    repo.write("dvc.yaml", "stages:\n  s:\n    cmd: echo s > link/precious\n    outs: [link/precious]\n")
+    said = repo.gd(*argv, code=None)
+    assert os.listdir(outside) == ["precious"] and said.code in (1, 255), said
+    assert f"'{repo.path}/link/precious' is outside of git repository '{repo.path}'" in said.err
+    assert b"precious\n" in ((outside / "precious").read_bytes(), *[p.read_bytes() for p in (repo.path / ".dvc/tmp").rglob("0")])
+
+
+def test_ignore_rules_in_a_linked_file_of_the_repository(repo):
+    repo.write("rules", "*.o\n")
+    os.symlink("rules", repo.path / ".gitignore")
+    repo.write("dvc.yaml", "stages:\n  s:\n    cmd: echo s > out\n    outs: [out]\n")
+    repo.write("f", "f")
+    repo.gd("repro", "-q")
+    repo.gd("add", "-q", "f")
+    assert repo.text("rules") == "*.o\n/out\n/f\n" and os.path.islink(repo.path / ".gitignore")
+    repo.gd("remove", "-q", "f.dvc")
+    assert repo.text("rules") == "*.o\n/out\n"
+
+
+@pytest.mark.parametrize("moved", [("x", "link/precious", "x.dvc", "link/pointer.dvc"), ("link/x", "mine", "x.dvc", "link/pointer.dvc"),
+                                   ("../x", "mine", "x.dvc", "y.dvc"), ("x", "mine", "x.dvc", "../outside/pointer.dvc"),
+                                   ("x", "mine", "x.dvc", "mine"), (".git/hooks/post-checkout", "mine", "x.dvc", "y.dvc"), ("x", "mine")])
+def test_the_note_of_a_move_that_leads_elsewhere(repo, outside, moved):
+    """git keeps .dvc/tmp/git-data.move, too, when it is committed with -f."""
+    (outside / "pointer.dvc").write_bytes(b"precious\n")
+    os.symlink(outside, repo.path / "link")
+    repo.write("mine", "mine")
+    repo.write("f", "f")
+    repo.gd("add", "-q", "f")
+    pointer = repo.read("f.dvc")
+    repo.write("x.dvc", pointer)
+    repo.rm("f.dvc")
+    before = {n: (outside / n).read_bytes() for n in os.listdir(outside)}, everything(repo.path)
+    repo.write(".dvc/tmp/git-data.move", "".join(f + "\0" for f in [*moved, md5(pointer), "1"]))
+    repo.gd("status", code=None)
+    assert ({n: (outside / n).read_bytes() for n in os.listdir(outside)}, everything(repo.path)) == before
+
+
+OWN_MOUNTS = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+VAR_TMP = {"somebody else's": "mkdir -m 777 /var/tmp/git-data-0", "read-only": "mount -o remount,ro /var/tmp", "our own": "true"}
+
+
+def kept_below_var_tmp(repo, whose):
+    """Without a home the state lies below /var/tmp, where somebody else may have made the directory, to say what our files hold."""
+    script = (f"mount -t tmpfs t /var/tmp && {VAR_TMP[whose]} && unset HOME DVC_SITE_CACHE_DIR && \"$0\" add f > /dev/null && "
+              "\"$0\" status && ls -A /var/tmp/git-data-0")
+    repo.write("f", "f")
+    said = repo.run([*OWN_MOUNTS, script, GIT_DATA], code=None)
+    assert "up to date" in said.out and "WARNING" not in said.err, said
+    assert (len(said.out.splitlines()) == 1) == (whose != "our own") == repo.exists(".dvc/tmp/git-data"), said
+
+
+if not subprocess.run([*OWN_MOUNTS, "mount -t tmpfs t /var/tmp"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+    test_the_state_is_not_read_from_a_place_of_others = pytest.mark.parametrize("whose", VAR_TMP)(kept_below_var_tmp)

@@ -3,6 +3,7 @@
 GIT_DATA_FAULT="any:N" kills the tool at the N-th fault point it passes (core/base/proc.h). Each test walks N upwards
 from 1 until a run survives, so every point of the command is hit; a last test kills at random moments instead.
 """
+import fcntl
 import hashlib
 import os
 import random
@@ -250,3 +251,110 @@ def test_a_killed_command_leaves_no_temporary(make_repo, point, argv):
     assert [p for p in os.listdir(r.path) if p.endswith(".tmp")], "the point makes no temporary"
     r.gd(*argv)
     assert not [p for p in os.listdir(r.path) if p.endswith(".tmp")]
+
+
+def other_repo(repo, tmp_path):
+    (tmp_path / "other").mkdir()
+    o = Repo(tmp_path / "other", repo.env)
+    o.git("init", "-q")
+    o.gd("init", "-q")
+    o.write("plain/a", b"a" * 3000)
+    o.write("dir/a", b"a" * 900)
+    o.gd("add", "-q", "dir")
+    o.commit()
+    return o.path
+
+
+@pytest.mark.parametrize("argv", [["get", "@other", "dir", "-o", "out"], ["get", "@other", "plain", "-o", "out", "-f"],
+                                  ["get-url", "@other/plain", "out"], ["get-url", "@other/plain", "out", "-f"],
+                                  ["import", "@other", "plain", "-o", "out"], ["import-url", "@other/plain", "out"]])
+def test_downloads_leave_no_temporary_tree(repo, tmp_path, argv):
+    """Killed between download and rename; the next one of the same user takes the remains away."""
+    other_repo(repo, tmp_path)
+    (tmp_path / "tmp").mkdir()
+    env = {"TMPDIR": str(tmp_path / "tmp")}
+    argv = [a.replace("@", str(tmp_path) + "/") for a in argv]
+    if "-f" in argv:
+        repo.write("out/old", "old")
+    died = 0
+    for point in ("source.fetched", "import.written", "place.complete", "place.named", "store.named"):
+        got = repo.gd(*argv, code=None, env={**env, "GIT_DATA_FAULT": f"{point}:1"})
+        died += got.code == -signal.SIGKILL
+        for name in ("out", "out.dvc"):
+            if repo.exists(name) and "-f" not in argv:
+                repo.rm(name)
+    assert died
+    repo.gd(*argv, env=env)
+    left = [p for d in (repo.path, tmp_path / "tmp") for p in d.rglob("*")
+            if p.name.endswith(".tmp") or p.name.startswith(("git-data-", "git-data.temps"))]
+    assert not left, left
+
+
+def test_a_journal_that_is_locked_is_left_alone(repo):
+    """Its maker may live in another container, where this number is another process."""
+    repo.write("f", "f")
+    got = repo.gd("add", "f", code=None, env={"GIT_DATA_FAULT": "replace.synced:1"})
+    assert got.code == -signal.SIGKILL
+    journal, = (repo.path / ".dvc/tmp").glob("git-data.temps.*")
+    with open(journal) as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        repo.gd("status")
+        assert journal.exists()
+    repo.gd("status")
+    assert not journal.exists()
+
+
+@pytest.mark.parametrize("argv", [["init", "-q", "-f"], ["config", "cache.type", "copy"], ["remote", "modify", "store", "url", "elsewhere"],
+                                  ["install"]])
+def test_commands_that_lock_nothing_leave_no_temporary(base, tmp_path, argv):
+    """Their journal lies in the user's directory; the next such command removes what the dead one left."""
+    (tmp_path / "tmp").mkdir()
+    env = {"TMPDIR": str(tmp_path / "tmp")}
+    left = 0
+    for n in range(1, MAX_POINTS):
+        r = base.fresh()
+        got = r.gd(*argv, code=None, env={**env, "GIT_DATA_FAULT": f"any:{n}"})
+        left += len([*r.path.rglob(".*.tmp")])
+        r.gd("config", "core.analytics", "false", env=env)
+        assert not [*r.path.rglob(".*.tmp")] and not os.listdir(tmp_path / "tmp"), f"point {n} of {argv}"
+        base.done(r)
+        if got.code == 0:
+            break
+        assert got.code == -signal.SIGKILL, repr(got)
+    assert left
+
+
+def sorted_tree(r):
+    tree = r.snapshot()
+    return {n: sorted(d.splitlines()) if n.endswith(".gitignore") else d for n, d in tree.items() if d}
+
+
+@pytest.mark.parametrize("argv", [("data", "data2"), ("one.bin", "two.bin"), ("one.bin", "into"), ("data", "sub/deep")])
+def test_a_killed_move_is_taken_back_or_completed(base, argv):
+    r = base.repo
+    r.gd("add", "-q", "data", "one.bin")
+    r.write("into/other", "other")
+    r.write("sub/other", "other")
+    before = sorted_tree(r)
+    want = base.fresh()
+    want.gd("move", *argv)
+    goal = sorted_tree(want)
+    base.done(want)
+    seen = set()
+    for n in range(1, MAX_POINTS):
+        r = base.fresh()
+        got = r.gd("move", "-q", *argv, code=None, env={"GIT_DATA_FAULT": f"any:{n}"})
+        if got.code == 0:
+            break
+        assert got.code == -signal.SIGKILL, repr(got)
+        said = r.gd("status", "--json")
+        assert said.json == {}, (n, said)
+        now = sorted_tree(r)
+        assert now in (before, goal), n
+        assert ("completed" in said.err) <= (now == goal) and ("taken back" in said.err) <= (now == before)
+        if now == before:
+            again = r.gd("move", *argv)
+            assert sorted_tree(r) == goal and "interrupted" not in again.err
+        seen.add(said.err.strip().rsplit(" was ")[-1])
+        base.done(r)
+    assert seen == {"", "taken back", "completed"}

@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -334,3 +335,86 @@ def test_a_directory_swapped_for_a_link(repo, tmp_path, verb):
     finally:
         stop.set()
         t.join()
+
+
+def stopped_at(repo, point, *argv):
+    """Starts the tool; returns when it stands still at the fault point."""
+    p = subprocess.Popen([GIT_DATA, *argv], cwd=repo.path, env={**repo.env, "GIT_DATA_FAULT": f"{point}:1:stop"},
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(2000):
+        if open(f"/proc/{p.pid}/stat").read().rsplit(")", 1)[1].split()[0] == "T":
+            return p
+        assert p.poll() is None, p.communicate()
+        time.sleep(0.005)
+    p.kill()
+    raise AssertionError(f"{point} was not reached")
+
+
+def go_on(p):
+    os.kill(p.pid, signal.SIGCONT)
+    out, err = p.communicate(timeout=60)
+    return p.returncode, out, err
+
+
+def overwrite(path):
+    path.chmod(0o644)
+    path.write_bytes(b"the user's last word")
+
+
+def replace_as_editors_do(path):
+    other = path.with_name("other")
+    other.write_bytes(b"the user's last word")
+    os.replace(other, path)
+
+
+def make_a_directory(path):
+    path.unlink()
+    path.mkdir()
+    (path / "in").write_bytes(b"the user's last word")
+
+
+@pytest.mark.parametrize("link, meddle", [
+    ("copy", overwrite), *[(k, f) for k in ("copy", "hardlink", "symlink") for f in (replace_as_editors_do, make_a_directory)]])
+def test_a_change_at_the_last_moment_is_given_back(repo, link, meddle):
+    """checkout has decided to replace a file, and has the new one ready, when the user writes."""
+    repo.gd("config", "cache.type", link)
+    repo.write("d/f", b"one")
+    repo.gd("add", "d")
+    old = repo.read("d.dvc")
+    repo.rm("d/f")
+    repo.write("d/f", b"two")
+    repo.gd("add", "d")
+    repo.write("d.dvc", old)
+    p = stopped_at(repo, "place.swap", "checkout", "d.dvc")
+    meddle(repo.path / "d/f")
+    code, out, err = go_on(p)
+    assert code == 255 and "d/f' was changed by somebody else" in err, (code, err)
+    assert repo.read("d/f/in" if meddle is make_a_directory else "d/f") == b"the user's last word"
+    assert os.listdir(repo.path / "d") == ["f"]
+    code = repo.gd("checkout", "d.dvc", code=None)
+    assert code.code != 0 and repo.exists("d/f")
+    repo.gd("checkout", "-f", "d.dvc")
+    assert repo.read("d/f") == b"one"
+
+
+def test_a_file_removed_at_the_last_moment_is_no_hindrance(repo):
+    repo.write("f", b"one")
+    repo.gd("add", "f")
+    old = repo.read("f.dvc")
+    repo.write("f", b"two")
+    repo.gd("add", "f")
+    repo.write("f.dvc", old)
+    p = stopped_at(repo, "place.swap", "checkout", "f.dvc")
+    repo.rm("f")
+    assert go_on(p)[0] == 0
+    assert repo.read("f") == b"one"
+
+
+def test_add_does_not_link_over_what_was_written_meanwhile(repo):
+    repo.gd("config", "cache.type", "symlink")
+    repo.write("f", b"one")
+    p = stopped_at(repo, "place.swap", "add", "f")
+    replace_as_editors_do(repo.path / "f")
+    code, out, err = go_on(p)
+    assert code == 1 and "changed by somebody else" in err, (code, err)
+    assert repo.read("f") == b"the user's last word"

@@ -27,6 +27,27 @@ static void compare(const struct cobj *a, const struct cobj *b)
 	}
 }
 
+static char *same(const void *ctx UNUSED, const char *section UNUSED, const char *option UNUSED, const char *value)
+{
+	return xstrdup(value);
+}
+
+/* The text that DVC would write says the same. */
+static void check_written(const struct cobj *c)
+{
+	autoerr struct err e = ERR_INIT;
+	autostr struct str text = STR_INIT;
+	struct cobj again;
+
+	if (!cobj_is_plain(c) || cobj_write(c, same, NULL, &text, &e))
+		return;
+	if (cobj_parse(&again, str_cstr(&text), text.len, &e))
+		BUG("what was written is not read back: %s", e.msg);
+	compare(c, &again);
+	compare(&again, c);
+	cobj_release(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	autoerr struct err e = ERR_INIT;
@@ -51,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (!o || o->is_list || !o->v.n || strcmp(o->v.v[0], "a,\"b# '"))
 			BUG("what was set is not read back");
 		compare(&before, &c);
+		check_written(&c);
 	}
 	cobj_release(&before);
 	cobj_release(&c);

@@ -20,18 +20,19 @@ static void there_and_back(const char *text)
 
 static void redirected(const char *text)
 {
-	struct hheader h = { (char *)(uintptr_t)"Location", (char *)(uintptr_t)text };
-	struct hresp a = { .status = 302, .h = &h, .nh = 1 };
+	struct hresp a = { .status = 302 };
 	autostr struct str next = STR_INIT;
 	struct hreq q;
 	bool same;
 
+	hresp_add(&a, "Location", 8, text, strlen(text));
 	hreq_init(&q);
 	str_adds(&q.url, "https://host/a/b?c");
 	if (http_redirect(&q, &a, &next, &same) && !str_starts(str_cstr(&next), "https://") &&
 	    strncasecmp(str_cstr(&next), "https://", 8))
 		BUG("led from https to '%s'", str_cstr(&next));
 	hreq_release(&q);
+	hresp_release(&a);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

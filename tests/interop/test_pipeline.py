@@ -1,6 +1,7 @@
 """Pipelines: what one tool ran, the other calls up to date; equal bytes in dvc.lock; runs found by both."""
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -308,6 +309,18 @@ def test_jobs_run_at_once_and_each_output_stays_whole(repo):
     assert repo.dvc("status").out == CLEAN
 
 
+def test_jobs_leave_the_lock_of_one_job(make_repo):
+    """The last stages of the plan finish first."""
+    r = {}
+    for jobs in ("1", "5"):
+        r[jobs] = make_repo("jobs" + jobs)
+        r[jobs].write("dvc.yaml", "stages:\n" + "".join(
+            f"  s{i}:\n    cmd: sleep 0.{9 - 2 * i}; echo {i} > o{i}\n    outs: [o{i}]\n" for i in range(5)))
+        r[jobs].gd("repro", "-q", "-j", jobs)
+    assert r["1"].text("dvc.lock") == r["5"].text("dvc.lock")
+    assert r["1"].text(".gitignore") == r["5"].text(".gitignore")
+
+
 def test_a_mutex_keeps_stages_apart(repo):
     repo.write("dvc.yaml", "stages:\n  s:\n    foreach: [1, 2, 3]\n    do:\n      cmd: mkdir lockdir && sleep 0.1 && rmdir lockdir"
                " && touch o${item}\n      outs: [\"o${item}\"]\n      meta: {git-data: {mutex: m}}\n")
@@ -374,9 +387,10 @@ def test_killed_in_a_stage_the_next_run_resumes(repo, who):
         p.kill()
     p.wait()
     repo.write("go", "")
-    out = repo.gd("repro").out
+    got = repo.gd("repro")
+    out = got.out
     if who == "tool":
-        os.killpg(p.pid, signal.SIGKILL)
+        assert "interrupted run still runs" in got.err
     assert "Stage 'a' didn't change, skipping" in out and "Running stage 'b'" in out
     assert repo.text("a.log") == "ran\n"
     assert repo.dvc("status").out == CLEAN
@@ -392,3 +406,22 @@ def test_status_answers_while_a_stage_runs(repo):
     repo.write("go", "")
     assert p.wait() == 0
     assert repo.gd("status").out == CLEAN
+
+
+@pytest.mark.parametrize("mode", ["deferred", "batch", "object"])
+def test_run_cache_entries_are_flushed_as_objects_are(repo, tmp_path, mode):
+    """Counted by strace where it is; the entry is the same text in every mode."""
+    repo.gd("config", "core.fsync", mode)
+    repo.write("dvc.yaml", "stages:\n  s:\n    cmd: echo x >o\n    deps: [i]\n    outs: [o]\n")
+    repo.write("i", "i")
+    if shutil.which("strace"):
+        repo.run(["strace", "-f", "-y", "-e", "trace=fsync,syncfs", "-o", str(tmp_path / "t"), GIT_DATA, "repro"])
+        calls = (tmp_path / "t").read_text()
+        assert (("/runs/" in calls) == (mode == "object")) and (("syncfs(" in calls) == (mode == "batch")), calls
+    else:
+        repo.gd("repro")
+    runs = [p for p in (repo.path / ".dvc/cache/runs").rglob("*") if p.is_file()]
+    assert len(runs) == 1 and "echo x" in runs[0].read_text()
+    repo.rm("o")
+    repo.rm("dvc.lock")
+    assert "is cached - skipping run" in repo.dvc("repro").out

@@ -10,8 +10,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 import places  # noqa: E402
 from servers import s3 as s3_server  # noqa: E402
 from servers.faultproxy import FaultProxy  # noqa: E402
+from servers.tokens import Tokens  # noqa: E402
 
-collect_ignore = [] if places.HAVE_GS else ["test_gs.py"]
 
 
 class Place:
@@ -37,14 +37,17 @@ _servers = {}
 
 
 # Built from Go modules: only where a Go toolchain is, or the program itself.
-GO_BUILT = {"versitygw": "versitygw", "gs": "fake-gcs-server"}
+GO_BUILT = {"versitygw": "versitygw", "minio": "minio", "gs": "fake-gcs-server"}
 
 
 def _wanted(kind):
     return kind not in GO_BUILT or shutil.which("go") or s3_server.find(GO_BUILT[kind])
 
 
-@pytest.fixture(scope="session", params=[k for k in ("local", "weed", "versitygw", *places.KINDS) if _wanted(k)])
+collect_ignore = ([] if places.HAVE_GS else ["test_gs.py"]) + ([] if _wanted("minio") else ["test_credentials.py"])
+
+
+@pytest.fixture(scope="session", params=[k for k in ("local", "weed", "versitygw", "minio", *places.KINDS) if _wanted(k)])
 def server(request, tmp_path_factory):
     kind = request.param
     if kind == "local":
@@ -70,7 +73,7 @@ def server(request, tmp_path_factory):
 def s3(tmp_path_factory):
     kinds = s3_server.kinds()
     if not kinds:
-        pytest.skip("no S3 server is installed (weed or versitygw)")
+        pytest.skip("no S3 server is installed (weed, minio or versitygw)")
     s = s3_server.S3Server(kinds[-1], tmp_path_factory.mktemp("s3")).start()
     yield s
     s.stop()
@@ -118,3 +121,10 @@ def faults(s3):
     with FaultProxy("127.0.0.1", s3.port) as p:
         p.place = s3_place(s3, f"f{next(_count)}", p.url)
         yield p
+
+
+@pytest.fixture
+def tokens():
+    t = Tokens()
+    yield t
+    t.stop()

@@ -14,11 +14,22 @@ HAVE_GS = bool(shutil.which("fake-gcs-server") or (shutil.which("go") and os.env
 KINDS = ("ssh", "ssh-program", "dav-nginx", "dav-rclone", "azure", *(["gs"] if HAVE_GS else []))
 MAKE = {"ssh": Sshd, "ssh-program": lambda d: Sshd(d, host=("rsa",)), "dav-nginx": NginxDav, "dav-rclone": RcloneDav,
         "azure": Azurite, "gs": FakeGcs}
-__all__ = ["HAVE_GS", "KINDS", "Missing", "place_of", "start"]
+__all__ = ["HAVE_GS", "KINDS", "Missing", "fill", "place_of", "start"]
 
 
 def start(kind, directory):
     return MAKE[kind](directory).start()
+
+
+def fill(r, url, files, options):
+    """A repository with a default remote 'r' and these files added."""
+    r.gd("remote", "add", "-q", "-d", "r", url)
+    for k, v in options.items():
+        r.gd("remote", "modify", "-q", "--local", "r", k, str(v))
+    for n, d in files.items():
+        r.write(n, d)
+    r.gd("add", *sorted({n.split("/")[0] for n in files}))
+    return r
 
 
 def _files(path):

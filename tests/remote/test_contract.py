@@ -125,6 +125,15 @@ def test_missing_everywhere_is_a_warning(make_repo, place):
     assert "4 files fetched" in p.out and f"md5: {md5(b'three')}" in p.err and "WARNING" in p.err
 
 
+def test_missing_behind_a_manifest_is_an_error(make_repo, place):
+    r = pushed(make_repo, place)
+    place.delete(key_of(b"two"))
+    r.rm(".dvc/cache")
+    p = r.gd("fetch", code=1)
+    assert f"failed to transfer '{md5(b'two')}' - [Errno 2]" in p.err and "2 files failed to download" in p.err
+    assert not any(n.endswith(".dir") for n in r.cache())
+
+
 def test_dry_run_moves_nothing_and_names_all(make_repo, place):
     r = filled(make_repo, place, FILES)
     r.gd("add", "d", "f")
@@ -186,12 +195,16 @@ def test_remote_check_says_what_works(make_repo, place):
 
 def test_gc_of_the_remote_leaves_what_is_used(make_repo, place):
     r = pushed(make_repo, place)
+    for i in range(3):
+        r.write("f", b"newer %d" % i)
+        r.gd("add", "f")
+        r.gd("push")
     r.write("f", b"new")
     r.gd("add", "f")
     r.gd("push")
     r.gd("gc", "-w", "-c", "-f")
     keys = place.keys()
-    assert key_of(b"three") not in keys and key_of(b"new") in keys and key_of(b"two") in keys
+    assert len(keys) == 5 and key_of(b"three") not in keys and key_of(b"new") in keys and key_of(b"two") in keys
 
 
 def test_other_tool_reads_what_we_push(make_repo, place):

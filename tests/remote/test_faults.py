@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from test_contract import key_of
 
 GIT_DATA = os.environ.get("GIT_DATA") or str(Path(__file__).resolve().parents[2] / "build/release/git-data")
 
@@ -84,20 +85,6 @@ def test_a_server_that_always_lies_is_caught(data, faults):
     data.gd("fetch")
     sound(data)
     assert len(data.cache()) == N + 2
-
-
-def test_a_cut_listing_is_not_believed(data, faults):
-    data.gd("push")
-    for do in ("truncate", "cut"):
-        f = faults.fault(do=do, method="GET", path="list-type=2", times=2, after=300)
-        for i in range(40):
-            data.write(f"more/{do}{i}", f"{do}{i}")
-        data.gd("add", "more")
-        data.gd("push", "--check")
-        complete(data, faults)
-        assert data.gd("push").out == "Everything is up to date.\n"
-        faults.clear()
-        assert f is not None
 
 
 def test_failures_are_listed_one_by_one(data, faults):
@@ -214,3 +201,227 @@ def test_a_killed_upload_goes_on_with_its_parts(parts, faults):
     parts.gd("push")
     assert stored(faults) == [parts.body]
     assert faults.received < 20_000_000, "what was up already is not sent again"
+
+
+@pytest.fixture
+def two_large(make_repo, faults):
+    """Two files that go up whole to a server that is near, and in parts to one that is not."""
+    r = make_repo()
+    faults.place.add_to(r)
+    r.bodies = []
+    for i in range(2):
+        r.bodies.append(os.urandom(1 << 20) * 65)
+        r.write(f"big{i}", r.bodies[i])
+    r.gd("add", "big0", "big1")
+    return r
+
+
+def test_large_uploads_to_a_far_server_go_in_parts(two_large, faults):
+    faults.latency = 0.02
+    two_large.gd("push")
+    assert sorted(map(md5, stored(faults))) == sorted(map(md5, two_large.bodies))
+    assert sum("partNumber=" in p for _, p in faults.seen) == 2 * 5
+
+
+def test_a_whole_upload_that_is_too_large_for_somebody_goes_in_parts(two_large, faults):
+    f = faults.fault(do="status", status=413, code="RequestEntityTooLarge", method="PUT", path=r"/\w{30}$", times=9)
+    two_large.gd("push")
+    assert sorted(map(md5, stored(faults))) == sorted(map(md5, two_large.bodies))
+    assert sum("partNumber=" in p for _, p in faults.seen) == 2 * 5
+    assert f.hits <= 2
+
+
+def test_a_whole_upload_that_is_cut_goes_in_parts(two_large, faults):
+    f = faults.fault(do="cut_up", after=1_000_000, method="PUT", path=r"/\w{30}$", times=1)
+    two_large.gd("push")
+    assert sorted(map(md5, stored(faults))) == sorted(map(md5, two_large.bodies))
+    assert not f.hits or sum("partNumber=" in p for _, p in faults.seen) >= 5
+
+
+# ---- one large object, several ranges at once ----
+
+PIECES = r"/files/md5/../\w{30}$"
+
+
+@pytest.fixture
+def large(make_repo, faults, s3):
+    """A repository whose one object of 50 MB is on the remote and nowhere else."""
+    r = make_repo()
+    faults.place.add_to(r)
+    r.gd("remote", "modify", "r", "endpointurl", s3.url)
+    r.body = os.urandom(50_000_017)
+    r.write("big", r.body)
+    r.gd("add", "big")
+    r.gd("push")
+    r.gd("remote", "modify", "r", "endpointurl", faults.url)
+    r.rm(".dvc/cache")
+    r.rm("big")
+    return r
+
+
+def whole(r):
+    assert r.read("big") == r.body
+    assert [data == r.body for _, data in r.cache().values()] == [True]
+    sound(r)
+
+
+def test_a_large_download_comes_in_ranges(large, faults):
+    large.gd("pull")
+    whole(large)
+    assert faults.ranges[0] == "" and sorted(faults.ranges[1:]) == [
+        "bytes=16777216-33554431", "bytes=33554432-50000016"]
+    assert not list((large.path / ".dvc/cache/files/md5").glob("*/*.tmp"))
+
+
+class From:
+    """Takes the questions for objects from the n-th on, `times` of them."""
+
+    def __init__(self, n, times=10**9):
+        self.n, self.times, self.count, self.hits = n, times, 0, 0
+
+    def __call__(self, method, path):
+        self.count += method == "GET" and "/files/md5/" in path
+        hit = method == "GET" and self.count >= self.n and self.hits < self.times
+        self.hits += hit
+        return hit
+
+
+@pytest.mark.parametrize("do,arg", [("cut", {"after": 5_000_000}), ("drop", {}), ("status", {"status": 503}), ("short", {}),
+                                    ("nolength", {}), ("flip", {}), ("stall", {"seconds": 3})])
+def test_ranges_through_faults(large, faults, do, arg):
+    if do == "stall":
+        large.gd("remote", "modify", "r", "read_timeout", "1")
+    second = faults.fault(do=do, **arg).takes = From(2, 1)
+    large.gd("pull")
+    assert second.hits == 1
+    whole(large)
+
+
+def test_a_server_that_ignores_ranges_gives_the_whole(large, faults):
+    """It answers 200 and all bytes to a question for some: the download begins again, in one exchange."""
+    wrong = faults.fault(do="status", status=200, body=large.body).takes = From(2, 1)
+    large.gd("pull")
+    assert wrong.hits == 1 and faults.ranges[-1] == ""
+    whole(large)
+
+
+def test_every_range_is_wrong_and_nothing_is_named(large, faults):
+    faults.fault(do="flip", method="GET", path=PIECES, every=1)
+    p = large.gd("fetch", code=1)
+    assert md5(large.body) in p.err and not large.cache()
+
+
+def killed(r, faults):
+    """A download that was killed when much of it was there: its file."""
+    faults.fault(do="stall", seconds=20).takes = From(3)    # it cannot come to its end
+    p = subprocess.Popen([GIT_DATA, "fetch"], cwd=r.path, env=r.env, stderr=subprocess.DEVNULL)
+    end, left = time.time() + 30, []
+    while time.time() < end and not (left and sum(left[0].read_bytes()[len(r.body):-32]) >= 30):
+        left = [f for f in r.path.glob(".dvc/cache/**/.*.tmp") if f.stat().st_size > len(r.body)]
+        time.sleep(0.02)
+    p.kill()
+    p.wait()
+    faults.clear()
+    assert len(left) == 1
+    return left[0]
+
+
+def test_a_killed_download_in_ranges_moves_only_the_rest(large, faults):
+    left = killed(large, faults)
+    state = left.read_bytes()[len(large.body):-32]
+    assert len(state) == 48 and set(state) <= {0, 1} and sum(state) >= 30
+    faults.sent = 0
+    large.gd("pull")
+    whole(large)
+    assert all(faults.ranges) and faults.sent <= (48 - sum(state)) << 20
+    assert not left.exists()
+
+
+def test_a_part_that_was_damaged_costs_a_download(large, faults):
+    """What an earlier process left is believed by the digest alone."""
+    left = killed(large, faults)
+    left.chmod(0o644)
+    with open(left, "r+b") as o:
+        o.seek(1000)
+        o.write(b"damaged")
+    large.gd("pull")
+    whole(large)
+
+
+# ---- gc: many objects in one request ----
+
+@pytest.fixture
+def stale(make_repo, faults, s3):
+    """stale(n): a repository whose remote has n objects to remove, one of them a manifest, and 3 in use."""
+    def make(n):
+        r = make_repo()
+        faults.place.add_to(r)
+        r.gd("remote", "modify", "r", "endpointurl", s3.url)
+        for i in range(n):
+            r.write(f"d/{i}", b"%d" % i)
+        r.gd("add", "d")
+        r.gd("push")
+        r.rm("d")
+        r.write("d/1", b"1")
+        r.write("d/new", b"new")
+        r.gd("add", "d")
+        r.gd("push")
+        r.gd("remote", "modify", "r", "endpointurl", faults.url)
+        assert len(faults.place.keys()) == n + 3
+        return r
+    return make
+
+
+def collected(r, faults, **kw):
+    p = r.gd("gc", "-w", "-c", "-f", **kw)
+    asked = [(m, path) for m, path in faults.seen if m in ("POST", "DELETE")]
+    return p, sum(m == "POST" for m, _ in asked), sum(m == "DELETE" for m, _ in asked)
+
+
+def test_gc_deletes_a_thousand_objects_by_a_request(stale, faults):
+    r = stale(1100)
+    _, posts, deletes = collected(r, faults)
+    assert len(faults.place.keys()) == 3
+    assert posts == 2 and deletes == 1, "1,099 files in two requests, the one manifest before them"
+    r.rm(".dvc/cache")
+    r.rm("d")
+    r.gd("pull")
+    assert r.read("d/1") == b"1" and r.read("d/new") == b"new"
+
+
+@pytest.mark.parametrize("status,code", [(501, "NotImplemented"), (405, "MethodNotAllowed"), (400, "MalformedXML"),
+                                         (403, "AccessDenied")])
+def test_gc_asks_for_each_where_that_is_refused(stale, faults, status, code):
+    r = stale(60)
+    f = faults.fault(do="status", status=status, code=code, method="POST", path="delete", every=1)
+    g = faults.fault(do="status", status=503, method="DELETE", times=3)
+    _, posts, deletes = collected(r, faults)
+    assert f.hits == posts == 1 and g.hits == 3
+    assert deletes >= 60 + 3
+    assert len(faults.place.keys()) == 3
+
+
+def test_gc_asks_again_for_what_may_pass(stale, faults):
+    error = ("<Error><Key>{}</Key><Code>{}</Code><Message>by the proxy</Message></Error>")
+    body = f"<DeleteResult>{error.format('x', 'InternalError')}{error.format('y', 'NoSuchKey')}</DeleteResult>"
+    f = faults.fault(do="status", status=200, body=body.encode(), method="POST", path="delete", times=1)
+    _, posts, deletes = collected(stale(60), faults)
+    assert f.hits == 1 and posts == 2 and deletes == 1
+    assert len(faults.place.keys()) == 3
+
+
+def test_gc_names_an_object_that_may_not_be_deleted(stale, faults):
+    prefix = faults.place.url.split("/")[-1]
+    kept = key_of(b"7")         
+    error = f"<Error><Key>{prefix}/{kept}</Key><Code>AccessDenied</Code><Message>by the proxy</Message></Error>"
+    body = f'<?xml version="1.0"?><DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{error * 2}</DeleteResult>'
+    faults.fault(do="status", status=200, body=body.encode(), method="POST", path="delete", every=1)
+    p, _, _ = collected(stale(60), faults, code=None)
+    assert p.code not in (0, 252) and f"cannot remove '{kept}' and 1 others: AccessDenied" in p.err
+
+
+def test_gc_believes_no_page_of_another_kind(stale, faults):
+    """A proxy's friendly page with status 200 is no answer."""
+    faults.fault(do="status", status=200, body=b"<html>welcome</html>", method="POST", path="delete", every=1)
+    _, posts, deletes = collected(stale(60), faults)
+    assert posts == 1 and deletes == 60 and len(faults.place.keys()) == 3

@@ -6,7 +6,6 @@ import subprocess
 import places
 import pytest
 from servers.base import Missing, program
-from servers.tokens import Tokens
 from test_contract import key_of
 
 
@@ -18,13 +17,6 @@ def gcs(tmp_path_factory):
         pytest.skip(str(e))
     yield s
     s.stop()
-
-
-@pytest.fixture
-def tokens():
-    t = Tokens()
-    yield t
-    t.stop()
 
 
 _count = iter(range(10**9))

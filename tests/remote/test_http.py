@@ -3,6 +3,7 @@ import base64
 import os
 import stat
 
+import places
 import pytest
 from servers.base import Missing
 from servers.dagshub import DagsHub
@@ -25,14 +26,7 @@ def hub(tmp_path):
 
 
 def ready(make_repo, url, files=FILES, name="r", **options):
-    r = make_repo(name)
-    r.gd("remote", "add", "-q", "-d", "r", url)
-    for k, v in options.items():
-        r.gd("remote", "modify", "-q", "--local", "r", k, str(v))
-    for n, d in files.items():
-        r.write(n, d)
-    r.gd("add", *sorted({n.split("/")[0] for n in files}))
-    return r
+    return places.fill(make_repo(name), url, files, options)
 
 
 def again(r, tool="gd"):

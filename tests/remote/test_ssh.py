@@ -1,19 +1,21 @@
 """Logging in over SSH: keys, agent, passphrase, configuration, host keys, a lost connection, what is left behind."""
+import hashlib
 import os
+import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import time
-from pathlib import Path
 
 import places
 import pytest
-from servers.sftpd import Mute, RcloneSftp
+from servers.relay import Relay
+from servers.sftpd import RcloneSftp
 from servers.sshd import keygen
 from test_contract import FILES, key_of
 
-GIT_DATA = os.environ.get("GIT_DATA") or str(Path(__file__).resolve().parents[2] / "build/release/git-data")
 SMALL = {"f": b"three"}
 
 
@@ -35,13 +37,7 @@ def base(sshd, tmp_path):
 def ready(make_repo, sshd, url, lines=None, files=SMALL, **options):
     r = make_repo()
     sshd.known_to(r.env["HOME"], lines)
-    r.gd("remote", "add", "-q", "-d", "r", url)
-    for k, v in options.items():
-        r.gd("remote", "modify", "-q", "--local", "r", k, str(v))
-    for n, d in files.items():
-        r.write(n, d)
-    r.gd("add", *sorted({n.split("/")[0] for n in files}))
-    return r
+    return places.fill(r, url, files, options)
 
 
 def there(base):
@@ -155,6 +151,50 @@ def test_aliases_and_proxies_of_ssh_config(make_repo, sshd, base, proxy, tmp_pat
     assert there(base) == [key_of(b"three")]
 
 
+def test_a_jump_host(make_repo, sshd, base):
+    """One server is both hosts: each push logs in twice."""
+    r = ready(make_repo, sshd, f"ssh://box{base}")
+    ssh = sshd.known_to(r.env["HOME"])
+    (ssh / "config").write_text("Host box\n  ProxyJump jump\nHost box jump\n"
+                                f"  HostName 127.0.0.1\n  Port {sshd.port}\n  User {sshd.user}\n"
+                                f"  IdentityFile {sshd.keys['ed25519']}\n  UserKnownHostsFile {ssh / 'known_hosts'}\n")
+
+    def logins():
+        return (sshd.dir / "log").read_text(errors="replace").count("Accepted publickey")
+    before = logins()
+    r.gd("push")
+    assert there(base) == [key_of(b"three")] and logins() == before + 2
+    r.rm(".dvc/cache")
+    r.rm("f")
+    r.gd("pull")
+    assert r.read("f") == b"three" and logins() == before + 4
+
+
+def test_the_ciphers_of_the_user_stay(make_repo, sshd, base, tmp_path):
+    """A large file goes through the ssh program; whatever it is told, no cipher comes in that was not there."""
+    seen, real = tmp_path / "seen", shutil.which("ssh")
+    (tmp_path / "bin").mkdir()
+    wrapper = tmp_path / "bin/ssh"
+    wrapper.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >>{seen}\nexec {real} "$@"\n')
+    wrapper.chmod(0o755)
+    r = ready(make_repo, sshd, f"ssh://box{base}", files={"f": bytes(9 << 20)})
+    r.env["PATH"] = f"{tmp_path / 'bin'}:{r.env['PATH']}"
+    ssh = sshd.known_to(r.env["HOME"])
+    host = (f"Host box\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {sshd.user}\n"
+            f"  IdentityFile {sshd.keys['ed25519']}\n")
+    (ssh / "config").write_text(host)
+    r.gd("push")
+    given = [line.split("=", 1)[1] for line in seen.read_text().splitlines() if line.startswith("-oCiphers=")]
+    out = subprocess.run([real, "-F", ssh / "config", "-G", "box"], env=r.env, capture_output=True, text=True, check=True).stdout
+    usual = next(line.split()[1] for line in out.splitlines() if line.startswith("ciphers "))
+    assert all(sorted(g.split(",")) == sorted(usual.split(",")) for g in given)
+    seen.unlink()
+    shutil.rmtree(base)
+    (ssh / "config").write_text(host + "  Ciphers aes256-ctr,aes128-gcm@openssh.com\n")
+    r.gd("push")
+    assert len(there(base)) == 1 and "\nsftp\n" in seen.read_text() and "-oCiphers" not in seen.read_text()
+
+
 def test_a_server_that_speaks_only_modern_ciphers(make_repo, tmp_path):
     """Beyond libssh2 1.10: the ssh program takes over."""
     s = places.Sshd(tmp_path / "sshd", more="Ciphers aes256-gcm@openssh.com,chacha20-poly1305@openssh.com\n"
@@ -176,28 +216,6 @@ def test_no_temporary_stays_and_a_bad_place_is_named(make_repo, sshd, base):
     base.unlink()
     r.gd("push")
     assert len(there(base)) == 5 and not any(".tmp" in n for n in there(base))
-
-
-def test_a_large_upload_goes_on_where_it_was_killed(make_repo, sshd, base):
-    r = ready(make_repo, sshd, sshd.url(base), keyfile=sshd.keys["ed25519"], files={"big": os.urandom(1 << 20) * 120})
-    p = subprocess.Popen([GIT_DATA, "push"], cwd=r.path, env=r.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(3000):
-        parts = [q for q in base.rglob("*.part") if q.stat().st_size > 60 << 20] if base.exists() else []
-        if parts or p.poll() is not None:
-            break
-        time.sleep(0.01)
-    if p.poll() is not None:
-        return                          # too fast to be killed: it is whole
-    p.kill()
-    p.wait()
-    inode = parts[0].stat().st_ino
-    r.gd("push")
-    (left,) = there(base)
-    assert (base / left).stat().st_ino == inode, "the part was used"
-    r.rm("big")
-    r.rm(".dvc/cache")
-    r.gd("pull")
-    assert len(r.read("big")) == 120 << 20
 
 
 def test_strange_hosts_are_refused(make_repo):
@@ -258,11 +276,46 @@ def test_a_wrong_password_is_refused_at_once(make_repo, sftpd, tmp_path, passwor
 
 @pytest.mark.parametrize("allow,awaited", [(0, "the SSH handshake"), (300, "the SSH handshake"), (1 << 11, "no answer")])
 def test_a_server_that_falls_silent_is_given_up(make_repo, sftpd, tmp_path, allow, awaited):
-    with Mute(sftpd.port, allow) as m:
+    with Relay(sftpd.port) as m:
+        m.hush("down", allow)
         r = ready(make_repo, sftpd, sftpd.url(tmp_path.name, m.port), lines=sftpd.host_line(m.port), files=FILES,
                   password=sftpd.password, timeout=2)
         start = time.monotonic()
         p = r.gd("push", code=None)
         assert p.code and awaited in p.err and "for 2 seconds" in p.err
-        assert time.monotonic() - start < 60 and m.asked <= 6, "bounded, and only progress earns another attempt"
-        assert allow > 300 or (m.asked == 1 and p.err.count("ERROR") == 1), "nobody there is said once"
+        assert time.monotonic() - start < 60 and m.connections <= 6, "bounded, and only progress earns another attempt"
+        assert allow > 300 or (m.connections == 1 and p.err.count("ERROR") == 1), "nobody there is said once"
+
+
+def part_of(r, base):
+    """The name that an upload of that object goes on under, and its bytes."""
+    (cached,) = [p for p in (r.path / ".dvc/cache/files/md5").rglob("*") if p.is_file()]
+    st = cached.stat()
+    mark = hashlib.md5(f"{os.uname().nodename} {st.st_dev} {st.st_ino}".encode()).hexdigest()[:12]
+    return base / "files/md5" / cached.parent.name / f".{cached.name}.{mark}.part", cached.read_bytes()
+
+
+@pytest.mark.parametrize("how,bad", [("md5sum", None), ("md5sum", 21 << 20), ("one session", None), ("one session", 21 << 20),
+                                     ("no shell", 21 << 20)])
+def test_what_an_earlier_upload_left_is_compared(make_repo, sshd, sftpd, base, tmp_path, how, bad):
+    """One flipped bit in what is there never gets the object's name; what is whole is not sent again."""
+    data = random.Random(3).randbytes(1 << 16) * 880
+    server, at = (sftpd, sftpd.root / tmp_path.name) if how == "no shell" else (sshd, base)
+    with Relay(server.port) as relay:
+        url = sftpd.url(tmp_path.name, relay.port) if server is sftpd else sshd.url(at).replace(f":{sshd.port}/", f":{relay.port}/")
+        lines = server.host_line(relay.port) if server is sftpd else sshd.host_line(name=f"[127.0.0.1]:{relay.port}")
+        login = {"password": sftpd.password} if server is sftpd else {"keyfile": sshd.keys["ed25519"]}
+        r = ready(make_repo, server, url, lines=lines, files={"f": data}, **login,
+                  **({"max_sessions": 1} if how == "one session" else {}))
+        part, whole = part_of(r, at)
+        part.parent.mkdir(parents=True)
+        left = bytearray(whole[:50 << 20])
+        if bad:
+            left[bad] ^= 4
+        part.write_bytes(left)
+        r.gd("push")
+        up, down = relay.up >> 20, relay.down >> 20
+    (name,) = there(at)
+    assert (at / name).read_bytes() == whole == data
+    assert up >= 50 if bad or server is sftpd else up < 18, f"{up} MiB went up"
+    assert down < 2 or how != "md5sum", f"{down} MiB were read back"

@@ -22,6 +22,12 @@ def versioned(request, s3):
             repo.gd("remote", "modify", "--local", "va", "access_key_id", s3_server.ACCESS)
             repo.gd("remote", "modify", "--local", "va", "secret_access_key", s3_server.SECRET)
 
+        def put(self, key, data):
+            s3.client.put_object(Bucket=bucket, Key=key, Body=data)
+
+        def delete(self, key):
+            s3.client.delete_object(Bucket=bucket, Key=key)
+
         def keys(self):
             return sorted(o["Key"] for o in s3.client.list_objects_v2(Bucket=bucket).get("Contents", []))
 
@@ -86,3 +92,87 @@ def test_what_needs_plain_remotes_is_refused(make_repo, versioned):
     r = filled(make_repo, versioned)
     assert "unsupported for cloud versioned remotes" in r.gd("push", "-a", code=1).err
     assert "unsupported for cloud versioned remotes" in r.gd("status", "-c", code=1).err
+    for args in (["add", "--to-remote", "f", "-o", "g"], ["import-url", "--to-remote", "f", "g"]):
+        a, b = r.gd(*args, code=None), r.dvc(*args, code=None)
+        assert (a.code, a.err) == (b.code, b.err) == (1, b.err)
+        assert f"'{args[0]}' is unsupported for cloud versioned remotes" in a.err and not r.exists("g.dvc")
+
+
+def test_other_revisions_are_fetched(make_repo, versioned):
+    """Each revision's own version of a file."""
+    r = filled(make_repo, versioned)
+    r.gd("push")
+    r.commit("old")
+    r.git("tag", "t")
+    r.write("d/a", b"changed\n")
+    r.write("f", b"33\n")
+    r.gd("add", "d", "f")
+    r.gd("push")
+    r.commit("new")
+    whole = r.cache()
+    r.rm(".dvc/cache")
+    assert r.gd("fetch").out == "3 files fetched\n" and len(r.cache()) == 4
+    assert r.gd("fetch", "-T").out == "2 files fetched\n"
+    assert r.cache() == whole
+    r.rm(".dvc/cache")
+    assert r.gd("fetch", "-A").out == "5 files fetched\n"
+    assert r.cache() == whole
+
+
+def test_the_lock_of_a_pipeline_has_dvcs_shape(make_repo, versioned):
+    """Directories that stages depend on are listed as well as those they make; status stays clean for both tools."""
+    text = {}
+    for tool in ("gd", "dvc"):
+        r = make_repo(tool)
+        versioned.add_to(r, "pipe-" + tool)
+        r.write("in/x", b"1\n")
+        r.write("in/y", b"2\n")
+        r.write("dvc.yaml", "stages:\n  a:\n    cmd: cp -r in out; cp in/x out/z\n    deps: [in]\n    outs: [out]\n"
+                            "  b:\n    cmd: cp out/z last\n    deps: [out]\n    outs: [last]\n")
+        r.gd("repro", "-q")
+        r.gd("add", "-q", "in")
+        r.tool(tool, "push")
+        text[tool] = shape(r.text("dvc.lock"))
+        assert r.gd("status").out == r.dvc("status").out == "Data and pipelines are up to date.\n"
+    assert text["gd"] == text["dvc"]
+
+
+@pytest.mark.parametrize("versioned", ["worktree"], indirect=True)
+def test_update_takes_what_the_worktree_has_now(make_repo, versioned):
+    text = {}
+    for tool in ("gd", "dvc"):
+        r = filled(make_repo, versioned, tool)
+        r.write("d/keep", b"kept\n")
+        r.gd("add", "d")
+        r.gd("push")
+        assert r.tool(tool, "update", "d.dvc", "f.dvc").out == ""
+        versioned.put(f"{tool}/f", b"new\n")
+        versioned.put(f"{tool}/d/a", b"aaa\n")
+        versioned.put(f"{tool}/d/x/y", b"xy\n")
+        versioned.delete(f"{tool}/d/sub/b")
+        r.tool(tool, "update", "d.dvc", "f.dvc")
+        assert r.snapshot("d") == {"d/a": b"aaa\n", "d/keep": b"kept\n", "d/x/y": b"xy\n"}
+        assert r.read("f") == b"new\n"
+        text[tool] = shape(r.text("d.dvc")) + shape(r.text("f.dvc"))
+        versioned.delete(f"{tool}/f")
+        assert "Could not update 'f', it does not exist in the remote" in r.tool(tool, "update", "f.dvc").err
+        assert r.read("f") == b"new\n"
+    assert text["gd"] == text["dvc"]
+
+
+@pytest.mark.parametrize("versioned", ["worktree"], indirect=True)
+def test_update_keeps_in_the_cache_what_it_replaces(make_repo, versioned):
+    r = filled(make_repo, versioned)
+    r.gd("push")
+    r.write("d/a", b"only here\n")
+    r.write("d/sub/b", b"here, too\n")
+    versioned.put("pre/d/a", b"there\n")
+    versioned.delete("pre/d/sub/b")
+    r.gd("update", "d.dvc")
+    assert r.read("d/a") == b"there\n"
+    held = [data for _, data in r.cache().values()]
+    assert b"only here\n" in held and b"here, too\n" in held
+    assert r.gd("status").out == "Data and pipelines are up to date.\n"
+    r.rm("d")
+    r.gd("checkout")
+    assert r.snapshot("d") == {"d/a": b"there\n"}

@@ -49,6 +49,21 @@ class Azurite:
         with urllib.request.urlopen(q, context=ssl._create_unverified_context()) as a:
             return a.read()
 
+    def sizes(self, prefix):
+        """name -> length of every blob, page by page."""
+        from html import unescape
+        out, marker = {}, ""
+        while True:
+            text = self.call("GET", "cont", query="restype=container&comp=list&prefix=" + urllib.parse.quote(prefix)
+                             + (f"&marker={urllib.parse.quote(marker)}" if marker else "")).decode("utf-8-sig")
+            for blob in re.findall("<Blob>(.*?)</Blob>", text, re.S):
+                out[unescape(re.search("<Name>([^<]*)</Name>", blob)[1])] = int(
+                    re.search("<Content-Length>([0-9]+)</Content-Length>", blob)[1])
+            next_page = re.search("<NextMarker>([^<]+)</NextMarker>", text)
+            if not next_page:
+                return out
+            marker = unescape(next_page[1])
+
     def keys(self, prefix):
         from html import unescape
         text = self.call("GET", "cont", query="restype=container&comp=list&prefix=" + urllib.parse.quote(prefix))

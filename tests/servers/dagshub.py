@@ -104,6 +104,16 @@ class Handler(BaseHTTPRequestHandler):
         self.body()
         self.say(404 if self.allowed() else 401)
 
+    def remove(self):
+        self.o.seen.append((self.command, self.path, dict(self.headers), self.server is self.o.other))
+        if not self.allowed():
+            return self.say(401, b"no", WWW_Authenticate="Basic")
+        there = os.path.isfile(self.path_of())
+        if there:
+            os.unlink(self.path_of())
+        self.say(204 if there else 404)
+
+    do_DELETE = remove
     do_GET = do_HEAD = read
     do_PROPFIND = propfind
     do_POST = do_PUT = write

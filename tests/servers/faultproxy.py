@@ -5,14 +5,17 @@
         ... http://127.0.0.1:{p.port} ...
         p.seen      # [(method, path), ...]
 
-A fault applies to the first `times` requests whose method and path (regular expressions) match, or to every
-`every`-th of them. `do` is one of:
-  status   answers `status` itself (header Retry-After: `retry_after` when given)
+A fault applies to the first `times` requests after `skip` whose method and path (regular expressions) match, or to every
+`every`-th of them, or to each with the probability `rate`. `do` is one of:
+  status   answers `status` itself (header Retry-After: `retry_after` when given), with `body` or an S3 error of `code`
   drop     closes the connection without an answer
+  lost     lets the server do what is asked, then closes without its answer
   cut      closes it after `after` bytes of the answer's body
   cut_up   reads `after` bytes of the request's body, then closes
   delay    waits `seconds`, then goes on
   stall    sends the head and half of the body, then nothing for `seconds`
+  drip     sends the answer byte by byte, `seconds` between two
+  drip_up  takes the request's body byte by byte
   flip     flips one bit in the middle of the answer's body
   short    says Content-Length is smaller by one and sends the body cut to it
   nolength sends the body without a length, cut in the middle, and closes
@@ -24,6 +27,7 @@ import http.client
 import random
 import re
 import socket
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,18 +36,21 @@ HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrad
 
 
 class Fault:
-    def __init__(self, do, method=".*", path=".*", times=1, every=0, **arg):
+    def __init__(self, do, method=".*", path=".*", times=1, every=0, rate=0.0, skip=0, dice=None, **arg):
         self.do, self.times, self.every, self.arg, self.count, self.hits = do, times, every, arg, 0, 0
+        self.rate, self.dice, self.skip = rate, dice, skip
         self.method, self.path = re.compile(method), re.compile(path)
 
     def takes(self, method, path):
         if not (self.method.fullmatch(method) and self.path.search(path)):
             return False
         self.count += 1
-        if self.every:
+        if self.rate:
+            hit = self.dice.random() < self.rate
+        elif self.every:
             hit = self.count % self.every == 0
         else:
-            hit = self.hits < self.times
+            hit = self.hits < self.times and self.count > self.skip
         self.hits += hit
         return hit
 
@@ -77,13 +84,34 @@ class Handler(BaseHTTPRequestHandler):
             self.server.owner.sent += len(body)
             self.wfile.write(body)
 
+    def _drip(self, status, headers, data, seconds):
+        try:
+            self._send(status, headers, b"", length=len(data))
+            for i in range(len(data)):
+                self.wfile.write(data[i:i + 1])
+                self.wfile.flush()
+                time.sleep(seconds)
+        except OSError:
+            self._drop()
+
+    def _drip_up(self, size, seconds):
+        """A receive buffer that is as good as full."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        try:
+            while size and self.rfile.read(1):
+                size -= 1
+                time.sleep(seconds)
+        except OSError:
+            pass
+        self._drop()
+
     def _forward(self, body):
         host, port = self.server.backend
         headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
         for attempt in range(2):
             conn = getattr(self, "_conn", None)
             if conn is None:
-                conn = self._conn = http.client.HTTPConnection(host, port, timeout=120)
+                conn = self._conn = self.server.connect(host, port)
             try:
                 conn.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 for k, v in headers.items():
@@ -100,6 +128,8 @@ class Handler(BaseHTTPRequestHandler):
     def handle_any(self):
         owner = self.server.owner
         fault = owner.pick(self.command, self.path)
+        if self.command == "GET":
+            owner.ranges.append(self.headers.get("Range", ""))
         do = fault.do if fault else None
         size = int(self.headers.get("Content-Length") or 0)
         if owner.latency:
@@ -109,12 +139,14 @@ class Handler(BaseHTTPRequestHandler):
         if do == "cut_up":
             self.rfile.read(min(size, fault.arg.get("after", 0)))
             return self._drop()
+        if do == "drip_up":
+            return self._drip_up(size, fault.arg.get("seconds", 0.1))
         body = self.rfile.read(size) if size else b""
         owner.received += len(body)
         if do == "status":
             head = [("Retry-After", str(fault.arg["retry_after"]))] if "retry_after" in fault.arg else []
             code = fault.arg.get("code", "SlowDown")
-            doc = f"<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>by the proxy</Message></Error>".encode()
+            doc = fault.arg.get("body") or f"<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>by the proxy</Message></Error>".encode()
             return self._send(fault.arg.get("status", 503), head + fault.arg.get("headers", []), doc)
         if do == "delay":
             time.sleep(fault.arg.get("seconds", 1))
@@ -123,6 +155,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             status, headers, data = self._forward(body)
         except (http.client.HTTPException, OSError):
+            return self._drop()
+        if do == "lost":
             return self._drop()
         self._answer(fault, do, status, headers, data)
 
@@ -139,6 +173,8 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(fault.arg.get("seconds", 5))
             return self._drop()
+        if do == "drip":
+            return self._drip(status, headers, data, fault.arg.get("seconds", 0.1))
         if do == "flip" and data:
             at = len(data) // 2
             data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
@@ -165,27 +201,35 @@ class Server(ThreadingHTTPServer):
 
 
 class FaultProxy:
-    def __init__(self, host, port, seed=1):
-        self.backend = (host, port)
+    """tls: the server speaks it; the proxy itself never does."""
+
+    def __init__(self, host, port, seed=1, tls=False):
+        self.backend, self.tls = (host, port), tls
         self.faults, self.seen, self.lock = [], [], threading.Lock()
+        self.ranges = []                # of GET requests, "" where none was asked for
         self.latency = 0.0
         self.sent = self.received = 0   # bytes of bodies: answers, requests
         self.random = random.Random(seed)
 
     def fault(self, do, **kw):
-        f = Fault(do, **kw)
+        f = Fault(do, dice=self.random, **kw)
         with self.lock:
             self.faults.append(f)
         return f
 
     def clear(self):
         with self.lock:
-            self.faults, self.seen = [], []
+            self.faults, self.seen, self.ranges = [], [], []
 
     def pick(self, method, path):
         with self.lock:
             self.seen.append((method, path))
             return next((f for f in self.faults if f.takes(method, path)), None)
+
+    def connect(self, host, port):
+        if self.tls:
+            return http.client.HTTPSConnection(host, port, timeout=120, context=ssl._create_unverified_context())
+        return http.client.HTTPConnection(host, port, timeout=120)
 
     @property
     def url(self):
@@ -193,7 +237,7 @@ class FaultProxy:
 
     def __enter__(self):
         self.server = Server(("127.0.0.1", 0), Handler)
-        self.server.owner, self.server.backend = self, self.backend
+        self.server.owner, self.server.backend, self.server.connect = self, self.backend, self.connect
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()

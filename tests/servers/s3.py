@@ -1,4 +1,5 @@
-"""SeaweedFS or versitygw as an S3 server on loopback. S3_SERVER chooses ("weed", "versitygw"); default: what is there."""
+"""SeaweedFS, versitygw or MinIO as an S3 server on loopback. S3_SERVER chooses ("weed", "versitygw", "minio"); default: what
+is there."""
 import json
 import os
 import subprocess
@@ -35,7 +36,7 @@ def client(url):
     from botocore.config import Config
     return boto3.client("s3", endpoint_url=url, aws_access_key_id=ACCESS, aws_secret_access_key=SECRET,
                         region_name="us-east-1",
-                        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}))
+                        config=Config(s3={"addressing_style": "path"}, signature_version="s3v4", retries={"max_attempts": 1}))
 
 
 class S3Server:
@@ -51,6 +52,11 @@ class S3Server:
                     f"127.0.0.1:{self.port}", "--keep-alive", "posix", "--sidecar", str(self.dir / "side"),
                     "--versioning-dir", str(self.dir / "versions"),
                     str(self.dir / "data")]
+        if self.kind == "minio":
+            (self.dir / "data").mkdir(exist_ok=True)
+            return [find("minio"), "server", "--quiet", "--anonymous", "--address", f"127.0.0.1:{self.port}",
+                    "--console-address", f"127.0.0.1:{free_port()}", "--config-dir", str(self.dir / "config"),
+                    str(self.dir / "data")]
         conf = self.dir / "s3.json"
         conf.write_text(json.dumps({"identities": [{
             "name": "t", "credentials": [{"accessKey": ACCESS, "secretKey": SECRET}],
@@ -60,12 +66,14 @@ class S3Server:
         return [find("weed"), "server", f"-dir={self.dir}/data", "-ip=127.0.0.1", f"-master.port={ports[0]}",
                 f"-volume.port={ports[1]}", f"-filer.port={ports[2]}", "-s3", f"-s3.port={self.port}",
                 f"-s3.config={conf}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false",
-                "-volume.max=50", "-master.volumeSizeLimitMB=100"]
+                "-volume.max=500", "-master.volumeSizeLimitMB=100"]
 
     def start(self):
         self.dir.mkdir(parents=True, exist_ok=True)
         self.log = open(self.dir / "log", "wb")
-        self.proc = subprocess.Popen(self._argv(), stdout=self.log, stderr=self.log, cwd=self.dir)
+        env = {**os.environ, "HOME": str(self.dir), "MINIO_ROOT_USER": ACCESS, "MINIO_ROOT_PASSWORD": SECRET,
+               "MINIO_BROWSER": "off", "MINIO_UPDATE": "off"}
+        self.proc = subprocess.Popen(self._argv(), stdout=self.log, stderr=self.log, cwd=self.dir, env=env)
         end = time.time() + 60
         while True:
             try:
@@ -93,5 +101,5 @@ class S3Server:
 
 def kinds():
     wanted = os.environ.get("S3_SERVER")
-    have = [k for k, prog in (("weed", "weed"), ("versitygw", "versitygw")) if find(prog)]
+    have = [k for k, prog in (("weed", "weed"), ("minio", "minio"), ("versitygw", "versitygw")) if find(prog)]
     return [wanted] if wanted else have

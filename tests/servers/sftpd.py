@@ -1,7 +1,5 @@
-"""rclone's SFTP server: passwords, no posix-rename, no limits, its own host keys; and a relay that falls silent."""
-import socket
+"""rclone's SFTP server: passwords, no posix-rename, no limits, its own host keys."""
 import subprocess
-import threading
 from pathlib import Path
 
 from servers.base import Process, free_port, program
@@ -39,45 +37,3 @@ class RcloneSftp:
 
     def stop(self):
         self.proc.stop()
-
-
-class Mute:
-    """Relays to a port, but hands back only the first bytes of what it says, and then nothing at all."""
-
-    def __init__(self, port, allow):
-        self.to, self.allow, self.asked, self.open = port, allow, 0, []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-
-    def __enter__(self):
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        for s in (self.listener, *self.open):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            s.close()
-
-    def _accept(self):
-        while True:
-            try:
-                near, _ = self.listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.to))
-            except OSError:
-                return
-            self.asked += 1
-            self.open += [near, far]
-            for a, b, n in ((near, far, 1 << 40), (far, near, self.allow)):
-                threading.Thread(target=self._copy, args=(a, b, n), daemon=True).start()
-
-    @staticmethod
-    def _copy(a, b, left):
-        try:
-            while left and (data := a.recv(min(left, 65536))):
-                b.sendall(data)
-                left -= len(data)
-        except OSError:
-            pass

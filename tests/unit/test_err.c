@@ -1,5 +1,7 @@
 /* err: context goes in front, the code survives, one table of statuses. */
 #include "core/base/err.h"
+#include "core/base/own.h"
+#include "core/base/str.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -51,6 +53,23 @@ static void disk_full_has_a_code_of_its_own(void **state UNUSED)
 	assert_int_equal(err_code_of_errno(ELOOP), ERR_UNSAFE);
 }
 
+static void a_long_line_loses_its_middle(void **state UNUSED)
+{
+	autoerr struct err e = ERR_INIT;
+	autofree char *big = xmalloc(1 << 20);
+
+	memset(big, 'x', (1 << 20) - 1);
+	big[(1 << 20) - 1] = '\0';
+	memcpy(big + (1 << 20) - 5, "\xc3\xa4""de", 4);
+	err_set(&e, ERR_FAIL, "short\nbad '%s'\nend", big);
+	assert_true(strlen(e.msg) < 9000);
+	assert_true(str_starts(e.msg, "short\nbad 'xxx"));
+	assert_true(str_ends(e.msg, "x\xc3\xa4""de'\nend"));
+	assert_non_null(strstr(e.msg, "x...x"));
+	err_in(&e, "cannot read");
+	assert_true(str_starts(e.msg, "cannot read: short\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest t[] = {
@@ -58,6 +77,7 @@ int main(void)
 		cmocka_unit_test(status_comes_from_the_table_unless_set),
 		cmocka_unit_test(move_empties_the_source),
 		cmocka_unit_test(disk_full_has_a_code_of_its_own),
+		cmocka_unit_test(a_long_line_loses_its_middle),
 	};
 
 	return cmocka_run_group_tests(t, NULL, NULL);

@@ -49,11 +49,28 @@ static struct hresp answer(const char *name, const char *value)
 {
 	struct hresp a = { .status = 200, .length = UINT64_MAX };
 
-	a.h = xcalloc(1, sizeof(*a.h));
-	a.h[0].name = xstrdup(name);
-	a.h[0].value = xstrdup(value);
-	a.nh = a.cap = 1;
+	hresp_add(&a, name, strlen(name), value, strlen(value));
 	return a;
+}
+
+static void headers_are_found_whatever_their_case(void **state UNUSED)
+{
+	struct hresp a = answer("Server", "x: y");
+
+	assert_null(hresp_header(&a, "etag"));
+	hresp_add(&a, "ETag:", 4, "", 0);
+	hresp_add(&a, "Content-Length", 14, "12 ", 2);
+	hresp_add(&a, "etag", 4, "second", 6);
+	hresp_add(&a, "x\0y", 3, "cut\0off", 7);
+	hresp_add(&a, "Last", 4, "z", 1);
+	assert_string_equal(hresp_header(&a, "SERVER"), "x: y");
+	assert_string_equal(hresp_header(&a, "etag"), "");
+	assert_string_equal(hresp_header(&a, "x"), "cut");
+	assert_string_equal(hresp_header(&a, "last"), "z");
+	assert_null(hresp_header(&a, "second"));
+	assert_int_equal(a.length, 12);
+	hresp_release(&a);
+	assert_null(hresp_header(&a, "server"));
 }
 
 static void redirect(const char *from, const char *to, const char *expect, bool same)
@@ -164,7 +181,8 @@ static void aws_files_are_read_as_botocore_does(void **state UNUSED)
 {
 	static const char config[] = "# c\n[default]\nregion = eu-west-1\ns3 =\n  addressing_style = path\n"
 		"  multipart_threshold = 8MB\noutput=json\n[profile My Dev]\nrole_arn=arn:aws:iam::1:role/x;y#z\n"
-		"[sso-session q]\nregion = nope\n[profile 'q2']\nregion: r2\n";
+		"[sso-session q]\nregion = nope\n[profile 'q2']\nregion: r2\nservices = here\n"
+		"[services here]\nsts =\n  endpoint_url = http://h:1\n[profile services]\nhere = x\n";
 	static const char creds[] = "[My Dev]\r\naws_access_key_id = A\r\naws_secret_access_key = b/c+d=\r\n";
 	autoerr struct err e = ERR_INIT;
 	struct awsini a = AWSINI_INIT;
@@ -179,6 +197,9 @@ static void aws_files_are_read_as_botocore_does(void **state UNUSED)
 	assert_string_equal(awsini_get(&a, "My Dev", "aws_secret_access_key"), "b/c+d=");
 	assert_string_equal(awsini_get(&a, "q2", "region"), "r2");
 	assert_null(awsini_get(&a, "my dev", "role_arn"));
+	assert_string_equal(awsini_service(&a, "q2", "sts.endpoint_url"), "http://h:1");
+	assert_null(awsini_service(&a, "q2", "s3.endpoint_url"));
+	assert_null(awsini_service(&a, "services", "sts.endpoint_url"));
 	assert_false(awsini_has(&a, "q"));
 	assert_int_equal(awsini_parse(&a, "[x]\nrubbish\n", 12, false, "f", &e), -1);
 	assert_non_null(strstr(e.msg, "f, line 2"));
@@ -189,6 +210,7 @@ static void aws_files_are_read_as_botocore_does(void **state UNUSED)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(headers_are_found_whatever_their_case),
 		cmocka_unit_test(urls_are_taken_apart), cmocka_unit_test(encoding_goes_there_and_back),
 		cmocka_unit_test(redirects_stay_honest), cmocka_unit_test(statuses_have_classes),
 		cmocka_unit_test(headers_are_read), cmocka_unit_test(waiting_grows_and_is_bounded),

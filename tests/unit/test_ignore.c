@@ -142,11 +142,11 @@ static void gitignore_entries_come_and_go(void **state UNUSED)
 	assert_file("g/d/.gitignore", "/other\n/\\[x\\]\\*\n");
 	assert_int_equal(gitignore_add(in_scratch("g/d/[x]*"), in_scratch("g"), &file, &e), 0);
 	assert_null(file);              /* git ignores it already */
-	assert_int_equal(gitignore_remove(in_scratch("g/d/other"), &file, &e), 0);
+	assert_int_equal(gitignore_remove(in_scratch("g/d/other"), in_scratch("g"), &file, &e), 0);
 	assert_file("g/d/.gitignore", "/\\[x\\]\\*\n");
 	free(file);
 	put_text("g/e/.gitignore", "/last\n");
-	assert_int_equal(gitignore_remove(in_scratch("g/e/last"), &file, &e), 0);
+	assert_int_equal(gitignore_remove(in_scratch("g/e/last"), in_scratch("g"), &file, &e), 0);
 	assert_null(file);
 	assert_false(fs_exists(in_scratch("g/e/.gitignore")));
 	assert_int_equal(gitignore_add("/elsewhere/x", in_scratch("g"), &file, &e), -1);

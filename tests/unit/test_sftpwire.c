@@ -154,6 +154,49 @@ static void answers_of_ssh_are_understood(void **state UNUSED)
 	sshconf_release(&c);
 }
 
+static bool given(const char *list, const char *command, const char *want)
+{
+	struct ssh_conf c = { .alias = xstrdup("box"), .command = command ? xstrdup(command) : NULL };
+	autostrvec struct strvec argv = STRVEC_INIT;
+	autofree char *all = NULL, *text = xasprintf("hostname h\nciphers %s\n", list);
+	bool found;
+
+	sshconf_parse(&c, text);
+	sshconf_child(&c, NULL, true, &argv);
+	all = strvec_join(&argv, " ");
+	found = strstr(all, want) != NULL;
+	sshconf_release(&c);
+	return found;
+}
+
+/* C4: the order that somebody chose stays. */
+static void only_the_built_in_ciphers_are_reordered(void **state UNUSED)
+{
+	const char *built = "chacha20-poly1305@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr,aes128-gcm@openssh.com,"
+			    "aes256-gcm@openssh.com";
+
+	if (given(built, NULL, "-oCiphers"))
+		assert_true(given(built, NULL, "-oCiphers=aes128-gcm@openssh.com,aes256-gcm@openssh.com,"
+				  "chacha20-poly1305@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr "));
+	assert_false(given(built, "my-ssh", "-oCiphers"));
+	assert_false(given("chacha20-poly1305@openssh.com,aes128-gcm@openssh.com", NULL, "-oCiphers"));
+	assert_false(given("aes256-ctr", NULL, "-oCiphers"));
+}
+
+static void a_command_takes_the_place_of_sftp(void **state UNUSED)
+{
+	struct ssh_conf c = { .alias = xstrdup("box") };
+	autostrvec struct strvec argv = STRVEC_INIT;
+
+	sshconf_child(&c, "md5sum", true, &argv);
+	assert_string_equal(argv.v[argv.n - 1], "md5sum");
+	assert_string_equal(argv.v[argv.n - 2], "box");
+	assert_string_equal(argv.v[argv.n - 3], "--");
+	for (size_t i = 0; i < argv.n; i++)
+		assert_string_not_equal(argv.v[i], "-s");
+	sshconf_release(&c);
+}
+
 static void secrets_never_stand_in_arguments(void **state UNUSED)
 {
 	struct ssh_conf c = { .alias = xstrdup("box"), .password = xstrdup("s3cret"), .passphrase = xstrdup("phr4se"),
@@ -161,7 +204,7 @@ static void secrets_never_stand_in_arguments(void **state UNUSED)
 	autostrvec struct strvec argv = STRVEC_INIT;
 	autofree char *all = NULL;
 
-	sshconf_child(&c, true, &argv);
+	sshconf_child(&c, NULL, true, &argv);
 	all = strvec_join(&argv, " ");
 	assert_null(strstr(all, "s3cret"));
 	assert_null(strstr(all, "phr4se"));
@@ -181,6 +224,8 @@ int main(void)
 		cmocka_unit_test(hashed_names_match_their_own_host),
 		cmocka_unit_test(patterns_take_linear_time),
 		cmocka_unit_test(answers_of_ssh_are_understood),
+		cmocka_unit_test(only_the_built_in_ciphers_are_reordered),
+		cmocka_unit_test(a_command_takes_the_place_of_sftp),
 		cmocka_unit_test(secrets_never_stand_in_arguments),
 	};
 

@@ -1,4 +1,5 @@
 /* stage: hashes, paths against wdir and root, names as people see them. */
+#include "core/base/hash.h"
 #include "core/base/own.h"
 #include "core/stage/stage.h"
 
@@ -11,7 +12,7 @@
 static void a_hash_is_equal_only_with_its_name(void **state UNUSED)
 {
 	struct hashinfo a = { NULL, NULL }, b = { NULL, NULL };
-	struct oid id;
+	struct oid id, real;
 
 	assert_true(hashinfo_eq(&a, &b));
 	hashinfo_set(&a, "md5", FILE_ID);
@@ -25,6 +26,10 @@ static void a_hash_is_equal_only_with_its_name(void **state UNUSED)
 	hashinfo_set(&a, "md5", FILE_ID ".dir");
 	assert_true(hashinfo_is_dir(&a));
 	assert_true(hashinfo_oid(&a, &id) && id.is_dir);
+	hashinfo_set(&a, "md5", "abcd");        /* any text is a digest, of nothing that exists */
+	assert_true(hashinfo_oid(&a, &id) && !id.is_dir);
+	md5_once("abcd", 4, real.md5);
+	assert_memory_not_equal(id.md5, real.md5, sizeof(real.md5));
 	hashinfo_set(&a, "md5", "");
 	assert_null(a.value);
 	hashinfo_set(&a, NULL, NULL);

@@ -130,7 +130,7 @@ static void downloads_are_published_or_dropped(void **state UNUSED)
 	autofree char *tmp = NULL, *tmp2 = NULL, *path = NULL;
 	int fd;
 
-	assert_int_equal(store_temp(s, &id, &fd, &tmp, &e), 0);
+	assert_int_equal(store_temp_named(s, &fd, &tmp, &e), 0);
 	path = store_temp_path(s, tmp);
 	assert_true(fs_exists(path));
 	assert_int_equal(fs_write_all(fd, "body", 4), 0);
@@ -139,11 +139,44 @@ static void downloads_are_published_or_dropped(void **state UNUSED)
 	close(fd);
 	assert_int_equal(has(s, &id), 1);
 	assert_false(fs_exists(path));
-	assert_int_equal(store_temp(s, NULL, &fd, &tmp2, &e), 0);
+	assert_int_equal(store_temp_named(s, &fd, &tmp2, &e), 0);
 	close(fd);
 	store_drop(s, tmp2);
 	store_close(s);
 	assert_int_equal(entries("c5"), 1);
+}
+
+static void temporaries_have_a_name_only_on_demand(void **state UNUSED)
+{
+	static const char name[] = ".abcdefghijklmnopqrstuv.tmp";
+	autoerr struct err e = ERR_INIT;
+	struct store *s = open_store("c10", (struct store_conf){ 0 });
+	struct oid id = oid_of("part");
+	autofree char *tmp = NULL, *tmp2 = NULL, *kept = store_temp_path(s, name), *dir = path_dir(kept);
+	int fd, other;
+
+	assert_false(store_has_temps(s));
+	assert_int_equal(store_temp(s, &fd, &tmp, &e), 0);
+	assert_string_equal(tmp, "");
+	assert_int_equal(fs_write_all(fd, "pa", 2), 0);
+	assert_true(store_temp_keep(s, fd, tmp, name));
+	assert_int_equal(mode_of("c10/git-data.tmp/.abcdefghijklmnopqrstuv.tmp"), 0644);
+	assert_int_equal(store_temp(s, &other, &tmp2, &e), 0);
+	assert_false(store_temp_keep(s, other, tmp2, name));    /* taken: the other part stays what it is */
+	close(other);
+	assert_int_equal(fs_write_all(fd, "rt", 2), 0);
+	assert_int_equal(store_publish(s, &id, fd, name, &e), 0);
+	close(fd);
+	assert_false(fs_exists(kept));
+	assert_int_equal(store_verify(s, &id, &e), 0);
+	assert_int_equal(mode_of("c10/files/md5/f4/c9385f1902f7334b00b9b4ecd164de"), 0444);
+	store_close(s);
+
+	assert_int_equal(fs_mkdirs(dir, 0777, &e), 0);
+	assert_int_equal(fs_replace(kept, "p", 1, 0644, &e), 0);
+	s = open_store("c10", (struct store_conf){ 0 });
+	assert_true(store_has_temps(s));
+	store_close(s);
 }
 
 static void other_modes_are_read_and_mismatches_set_aside(void **state UNUSED)
@@ -206,7 +239,7 @@ static void a_corrupt_namesake_is_replaced(void **state UNUSED)
 
 	assert_int_equal(fs_mkdirs(dir, 0777, &e), 0);
 	assert_int_equal(fs_replace(p, "false", 5, 0644, &e), 0);
-	assert_int_equal(store_temp(s, &id, &fd, &tmp, &e), 0);
+	assert_int_equal(store_temp_named(s, &fd, &tmp, &e), 0);
 	assert_int_equal(fs_write_all(fd, "true", 4), 0);
 	assert_int_equal(store_publish(s, &id, fd, tmp, &e), 0);
 	close(fd);
@@ -405,6 +438,7 @@ int main(void)
 		cmocka_unit_test(shared_directories_are_the_groups),
 		cmocka_unit_test(a_strict_umask_does_not_hide_objects),
 		cmocka_unit_test(downloads_are_published_or_dropped),
+		cmocka_unit_test(temporaries_have_a_name_only_on_demand),
 		cmocka_unit_test(other_modes_are_read_and_mismatches_set_aside),
 		cmocka_unit_test(verify_reads_even_what_is_believed),
 		cmocka_unit_test(a_corrupt_namesake_is_replaced),

@@ -135,6 +135,10 @@ static void groups_are_named_and_ordered_like_dvcs(void **state)
 	expands("vars: [{l: [z]}]\nstages: {g: {foreach: \"${l}\", do: {cmd: \"${item}\"}}}", "g@z=z;");
 	expands("stages: {g: {foreach: [1], do: {cmd: \"${key}\"}}}",
 		"failed to parse 'stages.g@1.cmd' in 'dvc.yaml': Could not find 'key'");
+	/* the caret stands behind a NUL, where the text that is shown has long ended */
+	expands("stages: {a: {cmd: \"${a\\0bbbbbbbbbbbbbbbbbbbbbbbb[}\"}}",
+		"failed to parse 'stages.a.cmd' in 'dvc.yaml':\n${a\n                            ^\n"
+		"ParseException: Expected end of text, found '['  (at char 28), (line:1, col:29)");
 	expands("vars: [{l: 1}, {l: 2}]\nstages: {}",
 		"failed to parse 'vars' in 'dvc.yaml':\ncannot redefine 'l' from 'vars[1]' as it already exists in 'vars[0]'");
 }

@@ -290,6 +290,61 @@ static void a_fetch_survives_cuts_and_flipped_bits(void **state UNUSED)
 	world_free(w);
 }
 
+/* A remote that is full of what it was told about already, until it is run. */
+struct shy { struct remote remote; bool ran; struct rop *op; };
+
+static int shy_submit(struct remote *r, struct rop *op, struct err *e UNUSED)
+{
+	struct shy *s = (struct shy *)r;
+
+	s->op = s->ran ? op : NULL;
+	return s->ran ? 0 : 1;
+}
+
+static int shy_run(struct remote *r, int timeout_ms UNUSED, struct err *e UNUSED)
+{
+	struct shy *s = (struct shy *)r;
+	struct rop *op = s->op;
+
+	s->ran = true;
+	s->op = NULL;
+	if (op)
+		op->done(op, RC_OK);
+	return 0;
+}
+
+static unsigned shy_window(struct remote *r UNUSED, unsigned set UNUSED)
+{
+	return 1;
+}
+
+static void shy_nothing(struct remote *r UNUSED)
+{
+}
+
+static void shy_done(struct rop *op, enum rclass c)
+{
+	*(int *)op->user = c == RC_OK;
+}
+
+static void test_a_full_remote_with_nothing_in_flight_is_run(void **state UNUSED)
+{
+	static const struct remote_ops ops = { .submit = shy_submit, .run = shy_run, .window = shy_window, .close = shy_nothing,
+					       .cancel = shy_nothing };
+	struct shy s = { .remote = { .ops = &ops } };
+	struct remote *r = wrap_retry(&s.remote);
+	autoerr struct err e = ERR_INIT;
+	int told = 0, turns = 0;
+	struct rop op = { .kind = ROP_STAT, .key = "k", .fd = -1, .done = shy_done, .user = &told };
+
+	while (remote_submit(r, &op, &e) > 0 && ++turns < 5)
+		assert_int_equal(remote_run(r, 1, &e), 0);
+	assert_in_range(turns, 1, 4);
+	assert_int_equal(remote_run(r, 1, &e), 0);
+	assert_int_equal(told, 1);
+	remote_close(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +354,7 @@ int main(void)
 		cmocka_unit_test(without_a_listing_what_we_confirmed_is_asked_once),
 		cmocka_unit_test(a_missing_object_is_no_failure), cmocka_unit_test(refused_credentials_stop_everything),
 		cmocka_unit_test(a_fetch_survives_cuts_and_flipped_bits),
+		cmocka_unit_test(test_a_full_remote_with_nothing_in_flight_is_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

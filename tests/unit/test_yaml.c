@@ -64,6 +64,24 @@ static void scalars_resolve_as_1_2_with_leftovers(void **state)
 	reads_as("a: !!str 1\nb: !!int '2'\n", "{\"a\": \"1\", \"b\": 2}");
 }
 
+/* Counted, not expanded: this returns at once, or never. */
+static void a_bomb_is_refused_by_counting(void **state)
+{
+	autostr struct str s = STR_INIT;
+	autonode struct node *n = NULL;
+	autoerr struct err e = ERR_INIT;
+
+	(void)state;
+	str_adds(&s, "a0: &a0 [x, x, x, x, x, x, x, x]\n");
+	for (int i = 1; i < 60; i++)
+		str_addf(&s, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1, i - 1, i - 1);
+	assert_int_equal(yaml_parse(&n, s.buf, s.len, "t.yaml", 0, &e), -1);
+	assert_non_null(strstr(e.msg, "t.yaml:9:"));
+	assert_non_null(strstr(e.msg, "aliases expand to more than"));
+	str_setlen(&s, (size_t)(strstr(s.buf, "a5:") - s.buf));
+	assert_int_equal(yaml_parse(&n, s.buf, s.len, "t.yaml", 0, &e), 0);
+}
+
 static void merges_and_aliases_expand(void **state)
 {
 	(void)state;
@@ -183,7 +201,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(scalars_resolve_as_1_2_with_leftovers),
-		cmocka_unit_test(merges_and_aliases_expand),
+		cmocka_unit_test(merges_and_aliases_expand), cmocka_unit_test(a_bomb_is_refused_by_counting),
 		cmocka_unit_test(bad_texts_name_line_and_column),
 		cmocka_unit_test(laughs_are_bounded),
 		cmocka_unit_test(marks_are_kept),
