@@ -56,7 +56,8 @@ static int copy_file(const char *from, const char *to, struct err *e)
 	return 0;
 }
 
-static int copy_dir(const char *from, const char *to, int depth, struct err *e)
+/* 'made' is the copy itself, which may lie inside what is copied. */
+static int copy_dir(const char *from, const char *to, const struct stat *made, int depth, struct err *e)
 {
 	autodir DIR *d = opendir(from);
 	struct dirent *de;
@@ -77,7 +78,9 @@ static int copy_dir(const char *from, const char *to, int depth, struct err *e)
 		if (stat(src, &st))
 			return err_sys(e, "cannot look at '%s'", src);
 		if (S_ISDIR(st.st_mode)) {
-			if (!fs_is_link(src) && copy_dir(src, dst, depth + 1, e))
+			if (st.st_dev == made->st_dev && st.st_ino == made->st_ino)
+				continue;
+			if (!fs_is_link(src) && copy_dir(src, dst, made, depth + 1, e))
 				return -1;
 		} else if (fs_mkdirs(to, 0777, e) || copy_file(src, dst, e)) {
 			return -1;
@@ -107,7 +110,11 @@ int copy_in_place(int dir, const char *name, mode_t mode, const char *shown, str
 
 int copy_tree(const char *from, const char *to, struct err *e)
 {
+	struct stat made;
+
 	if (!fs_is_dir(from))
 		return copy_file(from, to, e);
-	return fs_mkdirs(to, 0777, e) ? -1 : copy_dir(from, to, 0, e);
+	if (fs_mkdirs(to, 0777, e))
+		return -1;
+	return stat(to, &made) ? err_sys(e, "cannot look at '%s'", to) : copy_dir(from, to, &made, 0, e);
 }
