@@ -348,10 +348,11 @@ int get_show_url(const char *url, const char *path, const struct erepo_opts *o, 
 {
 	autocall(eparts_release) struct eparts parts = { 0 };
 	struct erepo_opts own = *o;
+	autofree char *clean = path_norm(path);
 	struct erepo *r;
 	int rc;
 
-	own.path = path;
+	own.path = path = clean;
 	own.recorded = true;
 	if (erepo_open(&r, url, &own, e))
 		return -1;
@@ -360,11 +361,12 @@ int get_show_url(const char *url, const char *path, const struct erepo_opts *o, 
 		autostrvec struct strvec names = STRVEC_INIT;
 		autofree char *key = NULL;
 
-		strvec_split(&names, path, '/');
+		if (strcmp(path, "."))
+			strvec_split(&names, path, '/');
 		key = strvec_join(&names, "', '");
 		err_release(e);
-		err_set(e, ERR_NOTFOUND, "Unable to find DVC file with output '%s': ('%s'%s)", path, key,
-			names.n == 1 ? "," : "");
+		err_set(e, ERR_NOTFOUND, "Unable to find DVC file with output '%s': (%s%s%s%s)", path, names.n ? "'" : "", key,
+			names.n ? "'" : "", names.n == 1 ? "," : "");
 		e->exit_status = 255;
 	}
 	erepo_close(r);
