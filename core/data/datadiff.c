@@ -270,6 +270,12 @@ static int refuse_missing(const struct side *a, const struct side *b, struct err
 	return 0;
 }
 
+/* A commit from before `init --subdir` is left out by DVC, and one side alone is no difference. */
+static bool lacks_root(const struct side *s)
+{
+	return s->tree && !srctree_is_dir(s->tree, "");
+}
+
 int data_diff(struct project *p, const char *a, const char *b, const struct strvec *targets, struct data_diff *out,
 	      struct err *e)
 {
@@ -300,6 +306,10 @@ int data_diff(struct project *p, const char *a, const char *b, const struct strv
 		goto undo;
 	if (targets && targets->n && refuse_missing(&from, &to, e))
 		goto undo;
+	if (lacks_root(&from) || lacks_root(&to)) {
+		rc = 0;
+		goto undo;
+	}
 	if (a && b && from.sel.n + to.sel.n < 2000)
 		drop_equal(&from.sel, &to.sel);
 	if (side_fill(&from, !a, e) || side_fill(&to, !b, e))
