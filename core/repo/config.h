@@ -66,7 +66,8 @@ bool config_has_remote(const struct config *c, const char *name);
 /* Ours: "core.fsync" and the like; see git-data-config(5). */
 const char *config_own(const struct config *c, const char *key);
 const char *config_own_at(const struct config *c, enum config_level l, const char *key);
-struct own_key { const char *key, *values, *fallback, *help; };
+/* personal: what a repository sets does not count, since cloning it would be enough to run a program. */
+struct own_key { const char *key, *values, *fallback, *help; bool personal; };
 const struct own_key *config_own_key(const char *key);  /* NULL: not one of ours */
 const struct own_key *config_own_keys(void);            /* all, ends with key NULL */
 const char *config_own_file(const struct config *c, enum config_level l);       /* NULL: none at that level */

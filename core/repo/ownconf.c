@@ -24,12 +24,12 @@ struct ownconf {
 
 static const struct own_key own_keys[] = {
 	{ "core.fsync", "deferred|batch|object", "deferred",
-	  "When cached objects are flushed to disk: remembered and verified after a crash, once a command, or each." },
+	  "When cached objects are flushed to disk: remembered and verified after a crash, once a command, or each.", false },
 	{ "repro.jobs", "<number>|auto", "1",
-	  "Stages that may run at the same time." },
+	  "Stages that may run at the same time.", false },
 	{ "ssh.command", "<text>", "ssh",
-	  "The program that ProxyCommand-like set-ups are reached through, as in GIT_SSH_COMMAND." },
-	{ NULL, NULL, NULL, NULL },
+	  "The program that ProxyCommand-like set-ups are reached through, as in GIT_SSH_COMMAND.", true },
+	{ NULL, NULL, NULL, NULL, false },
 };
 
 const struct own_key *config_own_keys(void)
@@ -68,8 +68,8 @@ static int be_silent(const char *fmt, ...)
 	return 0;
 }
 
-/* W1: says what is wrong, uses the rest. */
-static void check_file(const char *file, dictionary *d)
+/* W1, W3: says what is wrong, uses the rest. */
+static void check_file(const char *file, int level, dictionary *d)
 {
 	for (int s = 0; s < iniparser_getnsec(d); s++) {
 		const char *sec = iniparser_getsecname(d, s);
@@ -86,10 +86,15 @@ static void check_file(const char *file, dictionary *d)
 			if (colon)
 				*colon = '.';
 			k = config_own_key(key);
-			if (!k)
+			if (!k) {
 				notice(NOTICE_WARN, "unknown setting '%s' in '%s'", key, file);
-			else if (!value_fits(k, iniparser_getstring(d, keys[i], "")))
+			} else if (k->personal && level == CONFIG_REPO) {
+				notice(NOTICE_WARN, "setting '%s' in '%s' is ignored: it runs a program, only your own file may set it",
+				       key, file);
+				iniparser_unset(d, keys[i]);
+			} else if (!value_fits(k, iniparser_getstring(d, keys[i], ""))) {
 				notice(NOTICE_WARN, "setting '%s' in '%s' must be %s", key, file, k->values);
+			}
 		}
 	}
 }
@@ -116,7 +121,7 @@ static int load(struct ownconf *o, int level, struct err *e)
 	if (!o->d[level])
 		return err_set(e, ERR_CONFIG, "cannot read '%s': a line is neither a section, a setting nor a comment",
 			       o->file[level]);
-	check_file(o->file[level], o->d[level]);
+	check_file(o->file[level], level, o->d[level]);
 	return 0;
 }
 
@@ -250,6 +255,8 @@ int ownconf_set(struct ownconf *o, int level, const char *key, const char *value
 		return err_set(e, ERR_CONFIG, "unknown setting '%s'", key);
 	if (level >= CONFIG_LEVELS || !o->file[level])
 		return err_set(e, ERR_CONFIG, "there is no file for '%s' at this level", key);
+	if (value && k->personal && level == CONFIG_REPO)
+		return err_set(e, ERR_CONFIG, "setting '%s' runs a program: a repository cannot set it, use --global or --system", key);
 	if (value && !value_fits(k, value))
 		return err_set(e, ERR_CONFIG, "setting '%s' must be %s", key, k->values);
 	if (fs_read(&s, o->file[level], OWNCONF_MAX, &why) && why.code != ERR_NOTFOUND) {

@@ -3,6 +3,7 @@
  *
  *  W1  Keys are "section.name" from one table; unknown keys and bad values are refused when set and warned of when read.
  *  W2  A write replaces or adds one line; the rest of the file stays.
+ *  W3  A personal key is read from the user's and the system's file only: git-data.conf is committed, so it is others' word.
  */
 #ifndef REPO_OWNCONF_H
 #define REPO_OWNCONF_H

@@ -246,6 +246,21 @@ static void our_own_settings_live_beside(void **state UNUSED)
 	assert_int_equal(config_own_set(config, CONFIG_REPO, "no.such", "1", &e), -1);
 }
 
+static void what_runs_a_program_is_not_the_repositorys(void **state UNUSED)
+{
+	autoerr struct err e = ERR_INIT;
+
+	opened("", NULL);
+	put_text("p/.dvc/git-data.conf", "[core]\nfsync = batch\n[SSH]\nCommand = touch x;\n");
+	opened("", NULL);
+	assert_null(config_own(config, "ssh.command"));
+	assert_null(config_own_at(config, CONFIG_REPO, "ssh.command"));
+	assert_string_equal(config_own(config, "core.fsync"), "batch");
+	assert_int_equal(config_own_set(config, CONFIG_REPO, "ssh.command", "x", &e), -1);
+	assert_int_equal(config_own_set(config, CONFIG_REPO, "ssh.command", NULL, &e), 0);
+	assert_file("p/.dvc/git-data.conf", "[core]\nfsync = batch\n[SSH]\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest t[] = {
@@ -261,6 +276,7 @@ int main(void)
 		cmocka_unit_test(what_is_invalid_is_not_written),
 		cmocka_unit_test(odd_values_survive_a_round_trip),
 		cmocka_unit_test(our_own_settings_live_beside),
+		cmocka_unit_test(what_runs_a_program_is_not_the_repositorys),
 	};
 
 	return cmocka_run_group_tests(t, setup, teardown);
