@@ -12,6 +12,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define CONFIG_MAX (1u << 20)
+
 static int git(const char *dir, const char *const *argv, const char *url, const char *act, struct err *e)
 {
 	autostr struct str out = STR_INIT, errs = STR_INIT;
@@ -40,9 +42,19 @@ static char *cache_dir(void)
 
 static int clone(const char *dir, const char *url, struct err *e)
 {
-	const char *argv[] = { "git", "clone", "-q", "--no-checkout", "--", url, dir, NULL };
+	const char *argv[] = { "git", "clone", "-q", "--no-checkout", "-c", "core.symlinks=false", "--", url, dir, NULL };
 
 	return git(NULL, argv, url, "clone repo", e);
+}
+
+/* K4: an earlier version made work trees with links, and git does not replace those. */
+static bool is_linkless(const char *dir)
+{
+	autofree char *path = path_join(dir, ".git/config");
+	autostr struct str text = STR_INIT;
+	autoerr struct err none = ERR_INIT;
+
+	return !fs_read(&text, path, CONFIG_MAX, &none) && strstr(str_cstr(&text), "symlinks = false");
 }
 
 /* K3: takes the place of what is there only when it is complete. */
@@ -110,7 +122,7 @@ static int kept(const char *dir, const char *url, const char *rev, struct err *e
 {
 	autoerr struct err first = ERR_INIT;
 
-	if (fs_is_dir(dir)) {
+	if (fs_is_dir(dir) && is_linkless(dir)) {
 		if (!reuse(dir, url, rev, &first))
 			return 0;
 		if (first.code == ERR_NOTFOUND || first.code == ERR_INTR) {

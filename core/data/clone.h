@@ -5,6 +5,8 @@
  *      process has it, or it can be kept nowhere, the clone is a temporary one.
  *  K2  Its work tree is the commit and nothing else, whatever an earlier process left there when it was killed.
  *  K3  A copy that git cannot work with is made anew before anything is reported.
+ *  K4  The work tree has no symbolic links: a link of the commit is a file of its target's name, which is what DVC reads
+ *      out of git, so that a repository of others cannot name the user's own files.
  */
 #ifndef DATA_CLONE_H
 #define DATA_CLONE_H

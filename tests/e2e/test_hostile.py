@@ -362,3 +362,68 @@ def kept_below_var_tmp(repo, whose):
 
 if not subprocess.run([*OWN_MOUNTS, "mount -t tmpfs t /var/tmp"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
     test_the_state_is_not_read_from_a_place_of_others = pytest.mark.parametrize("whose", VAR_TMP)(kept_below_var_tmp)
+
+
+def ssh_remote_with_a_command(r, tmp_path):
+    """What a clone brings along: a remote that cannot be reached, and the program that shall reach it."""
+    r.write(".dvc/config", "[core]\n    remote = s\n['remote \"s\"']\n    url = ssh://127.0.0.1:1/x\n")
+    r.write(".dvc/git-data.conf", f"[ssh]\ncommand = touch {tmp_path}/owned;\n")
+    pointer(r, md5(b"evil"), "f", "f.dvc")
+
+
+@pytest.mark.parametrize("argv", [("pull",), ("fetch",), ("push",), ("status", "-c")], ids=" ".join)
+def test_a_committed_setting_runs_no_program(repo, tmp_path, argv):
+    ssh_remote_with_a_command(repo, tmp_path)
+    said = repo.gd(*argv, code=None)
+    assert not (tmp_path / "owned").exists(), said
+    assert "'ssh.command'" in said.err and "is ignored" in said.err, said
+
+
+@pytest.mark.parametrize("argv", [("get",), ("import",)], ids=" ".join)
+def test_the_setting_of_a_clone_runs_no_program(repo, make_repo, tmp_path, argv):
+    other = make_repo("other")
+    ssh_remote_with_a_command(other, tmp_path)
+    other.commit()
+    said = refused(repo, *argv, f"file://{other.path}", "f")
+    assert not (tmp_path / "owned").exists(), said
+
+
+def test_a_program_is_set_by_the_user_only(repo, tmp_path):
+    ssh_remote_with_a_command(repo, tmp_path)
+    repo.rm(".dvc/git-data.conf")
+    refused(repo, "config", "ssh.command", "touch x;", code=251)
+    assert not repo.exists(".dvc/git-data.conf")
+    repo.gd("config", "--global", "ssh.command", f"touch {tmp_path}/mine;")
+    repo.gd("pull", code=None)
+    assert (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("how", ["url", "rev"])
+@pytest.mark.parametrize("path", ["data", "dir", "data/precious"])
+def test_a_link_of_another_repository_is_the_name_it_holds(twins, make_repo, outside, how, path):
+    """get and import read git objects, as DVC does: never what the link leads to on this machine."""
+    other = make_repo("other", init="dvc")
+    os.symlink(outside, other.path / "data")
+    other.write("dir/plain", "plain\n")
+    os.symlink(outside / "precious", other.path / "dir/link")
+    os.symlink("..", other.path / "dir/up")
+    other.commit()
+    where = [f"file://{other.path}"] if how == "url" else [str(other.path), "--rev", "HEAD"]
+    for argv in (["get", *where, path, "-o", "got"], ["import", *where, path, "-o", "imported"]):
+        ours, theirs = twins.both(*argv)
+        assert "precious\n" not in ours.out + ours.err
+    twins.same_tree()
+    assert not any(data == b"precious\n" for data in everything(twins.gd.path).values())
+
+
+def test_a_kept_clone_with_links_is_made_anew(repo, make_repo, outside):
+    other = make_repo("other")
+    os.symlink(outside / "precious", other.path / "link")
+    other.commit()
+    repo.gd("get", f"file://{other.path}", "link", "-o", "first")
+    clone, = [p for p in (repo.path.parent / "home/.cache/git-data/clones").iterdir() if p.is_dir()]
+    repo.git("config", "--unset", "core.symlinks", cwd=clone)
+    os.remove(clone / "link")
+    os.symlink(outside / "precious", clone / "link")
+    repo.gd("get", f"file://{other.path}", "link", "-o", "second")
+    assert repo.text("first") == repo.text("second") == f"{outside}/precious"
