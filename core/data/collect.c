@@ -22,6 +22,7 @@ struct run {
 	struct project *p;
 	const struct gc_opts *o;
 	struct inuse used;
+	struct map targets;             /* names of remotes to what is in use there; one name for a place */
 	struct binset spare;            /* --not-in-remote: in use, but safe on the remote */
 	struct binset elsewhere;        /* in use by the other projects, on whatever remote */
 	struct gc_result *r;
@@ -357,10 +358,49 @@ static void merge_default(struct run *run)
 		binset_add(to, key);
 }
 
-static int each_remote(struct run *run, int (*fn)(struct run *, struct remote *, const char *, struct err *), struct err *e)
+/* Names fold case, sections share URLs, remote:// stands for another: what tells places apart is where they are. */
+static char *location(const struct remote *r)
+{
+	autofree char *real = r->local_dir ? realpath(r->local_dir, NULL) : NULL;
+	const char *at = real ? real : r->local_dir ? r->local_dir : r->url ? r->url : "";
+	size_t n = strlen(at);
+
+	while (n && at[n - 1] == '/')
+		n--;
+	return xstrndup(at, n);
+}
+
+/* O5. Asked before anything is removed anywhere. */
+static int add_target(struct run *run, struct map *at, const char *name, struct err *e)
+{
+	struct binset *used = inuse_of(&run->used, name), *first;
+	autofree char *where = NULL;
+	struct remote *r = NULL;
+	const void *key;
+	int rc = 0;
+
+	if (refuse_versioned(run, *name ? name : NULL, e) ||
+	    remote_open_named(&r, run->p->repo, *name ? name : NULL, run->o->jobs, e))
+		return -1;
+	if (run->o->cloud && (!(r->caps & REMOTE_LIST) || !r->ops->list))
+		rc = err_set(e, ERR_UNSUPPORTED, "'%s' cannot be listed, so nothing can be collected there", r->url);
+	where = location(r);
+	remote_close(r);
+	first = map_get(at, where);
+	for (size_t i = 0; first && (key = binset_next(used, &i));)
+		binset_add(first, key);
+	if (!first) {
+		map_put(at, where, used);
+		map_put(&run->targets, name, used);
+	}
+	return rc;
+}
+
+static int find_targets(struct run *run, struct err *e)
 {
 	autostrvec struct strvec names = STRVEC_INIT;
 	const char *first = default_remote(run);
+	struct map at = MAP_INIT;
 	struct map_entry *it;
 	int rc = 0;
 
@@ -368,37 +408,37 @@ static int each_remote(struct run *run, int (*fn)(struct run *, struct remote *,
 	for (size_t i = 0; (it = map_next(&run->used.remotes, &i));)
 		if (*it->key && !strvec_has(&names, it->key))
 			strvec_push(&names, it->key);
-	for (size_t i = 0; !rc && i < names.n; i++) {
-		struct remote *r = NULL;
-		const char *name = *names.v[i] ? names.v[i] : NULL;
+	for (size_t i = 0; !rc && i < names.n; i++)
+		rc = add_target(run, &at, names.v[i], e);
+	map_release(&at, NULL);
+	return rc;
+}
 
-		if (refuse_versioned(run, name, e) || remote_open_named(&r, run->p->repo, name, run->o->jobs, e))
+static int each_remote(struct run *run, int (*fn)(struct run *, struct remote *, const struct binset *, struct err *),
+		       struct err *e)
+{
+	struct map_entry *it;
+	int rc = 0;
+
+	for (size_t i = 0; !rc && (it = map_next(&run->targets, &i));) {
+		struct remote *r = NULL;
+
+		if (remote_open_named(&r, run->p->repo, *it->key ? it->key : NULL, run->o->jobs, e))
 			return -1;
-		rc = fn(run, r, names.v[i], e);
+		rc = fn(run, r, it->value, e);
 		remote_close(r);
 	}
 	return rc;
 }
 
-static int collect_remote(struct run *run, struct remote *r, const char *name, struct err *e)
+static int collect_remote(struct run *run, struct remote *r, const struct binset *used, struct err *e)
 {
-	const struct binset *used = inuse_of(&run->used, name);
-
 	return sweep_remote(run, r, used, false, e) || sweep_remote(run, r, used, true, e) ? -1 : 0;
 }
 
-/* Asked before anything is removed anywhere. */
-static int check_remote(struct run *run UNUSED, struct remote *r, const char *name UNUSED, struct err *e)
-{
-	if (!(r->caps & REMOTE_LIST) || !r->ops->list)
-		return err_set(e, ERR_UNSUPPORTED, "'%s' cannot be listed, so nothing can be collected there", r->url);
-	return 0;
-}
-
 /* --not-in-remote: what the remote confirms now may go from the cache. */
-static int spare_remote(struct run *run, struct remote *r, const char *name, struct err *e)
+static int spare_remote(struct run *run, struct remote *r, const struct binset *used, struct err *e)
 {
-	const struct binset *used = inuse_of(&run->used, name);
 	struct binset have = BINSET_INIT(WANT_KEY);
 	struct want_set w = { 0 };
 	const unsigned char *key;
@@ -483,7 +523,7 @@ static void name_last(struct gc_result *r, const struct map *paths)
 
 int gc_run(struct project *p, const struct gc_opts *o, struct gc_result *r, struct err *e)
 {
-	struct run run = { .p = p, .o = o, .r = r, .spare = BINSET_INIT(INUSE_KEY),
+	struct run run = { .p = p, .o = o, .r = r, .targets = MAP_INIT, .spare = BINSET_INIT(INUSE_KEY),
 			   .elsewhere = BINSET_INIT(INUSE_KEY) };
 	struct map paths = MAP_INIT;
 	int rc = -1;
@@ -494,11 +534,12 @@ int gc_run(struct project *p, const struct gc_opts *o, struct gc_result *r, stru
 			goto undo;
 	if (inuse_collect(p, o, &run.used, e))
 		goto undo;
-	if (o->cloud || o->not_in_remote)
+	if (o->cloud || o->not_in_remote) {
 		merge_default(&run);
+		if (find_targets(&run, e))
+			goto undo;
+	}
 	if (o->not_in_remote && each_remote(&run, spare_remote, e))
-		goto undo;
-	if (o->cloud && each_remote(&run, check_remote, e))
 		goto undo;
 	if (o->explain && inuse_paths(p, &paths, e))
 		goto undo;
@@ -511,6 +552,7 @@ int gc_run(struct project *p, const struct gc_opts *o, struct gc_result *r, stru
 	rc = 0;
 undo:
 	inuse_release(&run.used);
+	map_release(&run.targets, NULL);
 	binset_release(&run.spare);
 	binset_release(&run.elsewhere);
 	map_release(&paths, free);

@@ -7,6 +7,7 @@
  *      no file is removed.
  *  O3  An object that appeared after the run began is kept, and so is every member of a manifest that is kept.
  *  O4  The run-cache is never touched.
+ *  O5  A place with several names (remotes of one location) is swept with what is in use under any of them.
  */
 #ifndef DATA_COLLECT_H
 #define DATA_COLLECT_H

@@ -119,6 +119,29 @@ def test_remote(twins):
     both(two, "gc", "-w", "--not-in-remote", "-f")
 
 
+@pytest.mark.parametrize("other", ["Origin", "second", "alias", "linked"])
+def test_a_remote_with_two_names(two, other):
+    """Both names' outputs are in use there: nothing of either may go."""
+    def prepare(r, tool):
+        place = r.path.parent / "remote"
+        place.mkdir()
+        os.symlink(place, r.path.parent / "linked")
+        urls = {"origin": place, "second": f"{place}/", "alias": "remote://origin", "linked": r.path.parent / "linked"}
+        for name, url in urls.items():
+            r.tool(tool, "remote", "add", "-q", *(["-d"] if name == "origin" else []), name, str(url))
+        r.tool(tool, "push", "-q", "-a")
+        r.write("f.dvc", r.text("f.dvc") + f"  remote: {other}\n")
+        r.tool(tool, "push", "-q")
+        r.tool(tool, "gc", "-w", "-c", "-f")
+        return {os.path.relpath(p, place) for p in place.rglob("*") if p.is_file()}
+
+    ours, theirs = two.each(prepare)
+    assert "files/md5/" + key(b"uncommitted\n") in ours
+    assert ours == theirs or other == "linked"
+    two.gd.rm(".dvc/cache")
+    two.gd.gd("fetch", "-q")
+
+
 def test_missing_manifest(two):
     for r in (two.gd, two.dvc):
         h = re.search(r"md5: ([0-9a-f]{32}\.dir)", r.text("d.dvc")).group(1)
