@@ -27,6 +27,8 @@ def _find(env, *candidates):
 
 GIT_DATA = _find("GIT_DATA", ROOT / "build/release/git-data")
 DVC = _find("DVC", ROOT / ".venv/bin/dvc")
+# Of root nothing but the name: modes count, and a bare descriptor cannot be linked.
+UNPRIVILEGED = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
 
 
 class Result:
@@ -57,6 +59,9 @@ class Repo:
 
     def gd(self, *args, **kw):
         return self.run([GIT_DATA, *args], **kw)
+
+    def gd_unprivileged(self, *args, **kw):
+        return self.run([*UNPRIVILEGED, GIT_DATA, *args], **kw)
 
     def dvc(self, *args, **kw):
         assert DVC, "the reference tool is missing: set DVC or run make check"

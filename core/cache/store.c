@@ -163,20 +163,37 @@ static int matches(struct store *s, int fd, const struct oid *id, const char *na
 	return !memcmp(got, id->md5, 16);
 }
 
-/* S7: what does not match is kept for its owner to look at, under a name that is no object's. */
-static int set_aside(struct store *s, int basefd, const char *name, const struct oid *id, struct err *e)
+static bool is_inode(int dirfd, const char *name, const struct stat *st)
+{
+	struct stat now;
+
+	return !fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW) && now.st_dev == st->st_dev && now.st_ino == st->st_ino;
+}
+
+/*
+ * S7: what does not match is kept for its owner to look at, under a name that is no object's. 'st' is the file that was read:
+ * another one that took its name meanwhile stays, or gets the name back.
+ */
+static int set_aside(struct store *s, int basefd, const char *name, const struct oid *id, const struct stat *st, struct err *e)
 {
 	autofree char *dir = path_join(s->root, QUARANTINE), *to = NULL;
 	char hex[OID_HEX_MAX];
 	struct timespec t;
 
+	if (!is_inode(basefd, name, st))
+		return 0;
 	clock_gettime(CLOCK_REALTIME, &t);
 	oid_hex(hex, id);
 	to = xasprintf("%s/%s.%lld.%09ld", dir, hex, (long long)t.tv_sec, t.tv_nsec);
 	if (fs_mkdirs(dir, 0777, e))
 		return err_in(e, "cannot set aside the corrupted object '%s'", hex);
-	if (renameat(basefd, name, AT_FDCWD, to) && errno != ENOENT)
-		return err_sys(e, "cannot set aside the corrupted object '%s'", hex);
+	proc_fault("store.aside");
+	if (renameat(basefd, name, AT_FDCWD, to))
+		return errno == ENOENT ? 0 : err_sys(e, "cannot set aside the corrupted object '%s'", hex);
+	if (!is_inode(AT_FDCWD, to, st) && !linkat(AT_FDCWD, to, basefd, name, 0)) {
+		unlink(to);
+		return 0;
+	}
 	notice(NOTICE_WARN, "corrupted cache file '%s/%s' was moved to '%s'", s->base, name, to);
 	return 0;
 }
@@ -190,7 +207,7 @@ static int examine(struct store *s, int basefd, const char *name, const struct o
 	if (ok < 0)
 		return -1;
 	if (!ok)
-		return set_aside(s, basefd, name, id, e);
+		return set_aside(s, basefd, name, id, st, e);
 	if ((st->st_mode & 07777) != STORE_OBJECT_MODE)
 		(void)!fchmod(fd, STORE_OBJECT_MODE);         /* another owner's object: right, if not protected */
 	unsynced_good(s->unsynced, id);

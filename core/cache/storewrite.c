@@ -113,14 +113,22 @@ static int named_temp(struct store *s, int *out_fd, char temp[32], struct err *e
 	return 0;
 }
 
+/* ENOENT of the direct way may mean that there is no privilege to link a bare descriptor: then /proc knows better. */
 static int link_fd(struct store *s, int fd, int basefd, const char *name)
 {
 	char proc[32];
 
-	if (!atomic_load_explicit(&s->by_proc, memory_order_relaxed))
-		return linkat(fd, "", basefd, name, AT_EMPTY_PATH);
+	if (!atomic_load_explicit(&s->by_proc, memory_order_relaxed)) {
+		int rc = linkat(fd, "", basefd, name, AT_EMPTY_PATH);
+
+		if (!rc || errno != ENOENT)
+			return rc;
+	}
 	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
-	return linkat(AT_FDCWD, proc, basefd, name, AT_SYMLINK_FOLLOW);
+	if (linkat(AT_FDCWD, proc, basefd, name, AT_SYMLINK_FOLLOW))
+		return -1;
+	atomic_store_explicit(&s->by_proc, true, memory_order_relaxed);
+	return 0;
 }
 
 int store_temp_named(struct store *s, int *out_fd, char **out_tmp, struct err *e)
@@ -157,9 +165,7 @@ bool store_temp_keep(struct store *s, int fd, const char *tmp, const char *name)
 	/* A part has to be writable by name: the next process goes on with it. */
 	if (fchmod(fd, 0644))
 		return false;
-	if (!link_fd(s, fd, dir, name))
-		return true;
-	return errno == ENOENT && !atomic_exchange(&s->by_proc, true) && !link_fd(s, fd, dir, name);
+	return !link_fd(s, fd, dir, name);
 }
 
 char *store_temp_path(const struct store *s, const char *tmp)
@@ -210,8 +216,6 @@ static int name_object(struct store *s, int fd, const char *tmp, const struct oi
 		if (errno == ENOENT && !absent++) {
 			if (store_make_dir(s, name, e))
 				return -1;
-		} else if (errno == ENOENT && !*tmp && !atomic_exchange(&s->by_proc, true)) {
-			continue;       /* no privilege to link a bare descriptor */
 		} else if (errno == EEXIST) {
 			has = store_has(s, id, NULL, e);
 			if (has)

@@ -6,6 +6,7 @@
 #include "core/base/node.h"
 #include "core/base/notice.h"
 #include "core/base/own.h"
+#include "core/base/proc.h"
 #include "core/data/add_own.h"
 #include "core/data/compare.h"
 #include "core/data/project.h"
@@ -87,16 +88,23 @@ static int ask(const struct commit_opts *o, const char *stage, const struct stag
 	return err_set(e, ERR_FAIL, "unable to commit changed stage: '%s'. Use `-f|--force` to force.", stage);
 }
 
-/* What is only stored keeps what is recorded of it, the x bit too: the link from the cache follows the record. */
+/* What is only stored keeps what is recorded of it, the x bit too: the link from the cache follows the record. Content that
+ * changed since it was compared was asked about by nobody. */
 static int store_only(struct project *p, struct item *out, const char *inside, unsigned flags, struct err *e)
 {
 	struct meta was = META_INIT;
-	autofree char *abs = item_abs(out, p->repo->root);
+	autofree char *abs = item_abs(out, p->repo->root), *shown = item_show(out, p->repo->cwd_rel);
+	autofree char *name = xstrdup(out->hash.name), *value = xstrdup(out->hash.value);
 	struct stat st;
 	int rc;
 
 	meta_copy(&was, &out->meta);
+	proc_fault("commit.store");
 	rc = track_save_part(p, out, inside, flags, e);
+	if (!rc && value && out->hash.value && strcmp(value, out->hash.value))
+		rc = err_set(e, ERR_CHANGED, "'%s' changed while it was committed", shown);
+	if (value)
+		hashinfo_set(&out->hash, name, value);
 	meta_copy(&out->meta, &was);
 	meta_release(&was);
 	if (rc || !abs || !out->cache || (flags & TRACK_NO_RELINK) || lstat(abs, &st) || !S_ISREG(st.st_mode)

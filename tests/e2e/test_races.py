@@ -418,3 +418,41 @@ def test_add_does_not_link_over_what_was_written_meanwhile(repo):
     code, out, err = go_on(p)
     assert code == 1 and "changed by somebody else" in err, (code, err)
     assert repo.read("f") == b"the user's last word"
+
+
+def test_threads_that_find_out_together_how_to_link(repo):
+    """Without the privilege to link a bare descriptor every worker falls back, not the first alone."""
+    for n in range(4):
+        fill(repo, f"d{n}", 300, f"{n}")
+        repo.gd_unprivileged("add", "-q", f"d{n}")
+    settle(repo)
+
+
+def test_a_good_object_is_not_set_aside_for_the_bad_one_before_it(repo):
+    repo.write("f", "good\n")
+    repo.gd("add", "-q", "f")
+    h = md5(b"good\n")
+    name = f".dvc/cache/files/md5/{h[:2]}/{h[2:]}"
+    repo.rm("f")
+    repo.rm(name)
+    repo.write(name, "bad\n", 0o644)
+    p = stopped_at(repo, "store.aside", "checkout")
+    repo.rm(name)
+    repo.write(name, "good\n", 0o444)
+    go_on(p)
+    assert repo.text(name) == "good\n"
+    assert not list((repo.path / ".dvc/cache/git-data.quarantine").iterdir())
+    repo.gd("checkout")
+    assert repo.text("f") == "good\n"
+
+
+def test_what_changes_between_the_question_and_the_commit_is_not_recorded(repo):
+    repo.write("f", "one\n")
+    repo.gd("add", "-q", "f")
+    pointer = repo.read("f.dvc")
+    p = stopped_at(repo, "commit.store", "commit")
+    repo.rm("f")
+    repo.write("f", "two or more\n")
+    code, _, err = go_on(p)
+    assert code and "'f' changed while it was committed" in err and repo.read("f.dvc") == pointer
+    assert repo.text("f") == "two or more\n"
