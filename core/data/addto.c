@@ -7,6 +7,7 @@
 #include "core/base/own.h"
 #include "core/base/pool.h"
 #include "core/base/progress.h"
+#include "core/base/temps.h"
 #include "core/cache/tree.h"
 #include "core/data/add_own.h"
 #include "core/data/checkout.h"
@@ -101,18 +102,20 @@ static int url_to_cache(struct project *p, const char *url, struct item *out, un
 	autoerr struct err none = ERR_INIT;
 	autofree char *tmp = NULL;
 	struct source *s;
-	char name[32];
 	int rc;
 
 	if (source_open(&s, p->repo->config, url, NULL, NULL, jobs, e))
 		return -1;
-	fs_temp_name(name);
-	tmp = path_join(p->repo->tmp_dir, name);
-	rc = repo_tmp(p->repo, e) || source_fetch(s, tmp, p->repo->tmp_dir, e) ? -1 : 0;
+	rc = repo_tmp(p->repo, e);
+	if (!rc) {
+		tmp = temps_path(p->repo->tmp_dir);
+		rc = source_fetch(s, tmp, p->repo->tmp_dir, e);
+	}
 	source_close(s);
 	if (!rc)
 		rc = transfer_to_cache(p, tmp, out, e);
-	fs_rm_tree(tmp, &none);
+	if (tmp)
+		fs_rm_tree(tmp, &none);
 	return rc;
 }
 
@@ -129,6 +132,8 @@ int transfer_add(struct project *p, const char *source, struct item *out, const 
 	if (rc || track_check_git(p, out, e))
 		return -1;
 	rc = checkout_out(p, out, NULL, &co, &r, e);
+	if (!rc && r.failed.n)
+		rc = checkout_error(p, &r, e);
 	checkout_result_release(&r);
 	if (rc || pointer_save(p->repo, out->stage, e) || track_ignore(p, out, e))
 		return -1;

@@ -270,6 +270,14 @@ static int bring_local(struct project *p, struct source *s, struct stage *st, bo
 	return import_place(p, out, e);
 }
 
+/* Beside the output, on its file system: its old content is gone when this takes its name. */
+char *import_temp(struct project *p, const struct item *out, struct err *e)
+{
+	autofree char *abs = item_abs(out, p->repo->root), *dir = path_dir(abs);
+
+	return repo_tmp(p->repo, e) || fs_mkdirs(dir, 0777, e) ? NULL : temps_path(dir);
+}
+
 int import_put(struct project *p, const char *tmp, struct item *out, bool force, struct err *e)
 {
 	autofree char *abs = item_abs(out, p->repo->root);
@@ -289,10 +297,10 @@ static int bring_remote(struct project *p, struct source *s, struct stage *st, b
 	struct item *out = st->outs[0], *dep = st->deps[0];
 	autofree char *tmp = NULL;
 
-	if (source_record(p, s, dep, e) || repo_tmp(p->repo, e))
+	if (source_record(p, s, dep, e))
 		return -1;
-	tmp = temps_path(p->repo->tmp_dir);
-	if (source_fetch(s, tmp, p->repo->tmp_dir, e))
+	tmp = import_temp(p, out, e);
+	if (!tmp || source_fetch(s, tmp, p->repo->tmp_dir, e))
 		return -1;
 	return import_put(p, tmp, out, force, e);
 }
@@ -333,13 +341,11 @@ static int fetch_source(struct project *p, struct source *src, const char *tmp_d
 {
 	autoerr struct err none = ERR_INIT;
 	autofree char *tmp = NULL;
-	char name[32];
 	int rc;
 
 	if (src->abs)
 		return transfer_to_cache(p, src->abs, out, e);
-	fs_temp_name(name);
-	tmp = path_join(tmp_dir, name);
+	tmp = temps_path(tmp_dir);
 	rc = source_fetch(src, tmp, tmp_dir, e) || transfer_to_cache(p, tmp, out, e) ? -1 : 0;
 	fs_rm_tree(tmp, &none);
 	return rc;
@@ -353,7 +359,6 @@ static int fetch_versions(struct project *p, struct item *out, struct project *i
 	autoerr struct err none = ERR_INIT;
 	struct source *src;
 	bool cached = false;
-	char name[32];
 	int rc;
 
 	if (!want)
@@ -364,8 +369,7 @@ static int fetch_versions(struct project *p, struct item *out, struct project *i
 		return 0;
 	if (source_open_recorded(p, out->stage->deps[0], jobs, &src, e))
 		return -1;
-	fs_temp_name(name);
-	tmp = path_join(tmp_dir, name);
+	tmp = temps_path(tmp_dir);
 	rc = source_fetch(src, tmp, tmp_dir, e) || transfer_to_cache(into, tmp, out, e) ? -1 : 0;
 	fs_rm_tree(tmp, &none);
 	*files += rc ? 0 : src->is_dir ? src->n : 1;

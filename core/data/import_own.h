@@ -14,9 +14,11 @@ int  import_place(struct project *p, struct item *out, struct err *e);
 /* Imports from repositories: content at 'rev_lock' (found first when unset); no_download only locks. */
 int  import_bring_repo(struct project *p, struct stage *s, bool no_download, unsigned jobs, struct err *e);
 int  import_update_repo(struct project *p, struct stage *s, const struct update_opts *o, struct err *e);
-/* Makes the place of an output free; what is there goes into the cache first, unless forced (M2). */
+/* A name for what is to become the output, or NULL. */
+char *import_temp(struct project *p, const struct item *out, struct err *e);
 /* M1: what lies at 'tmp' becomes the output, hashed and stored; after a failure it is gone. */
 int  import_put(struct project *p, const char *tmp, struct item *out, bool force, struct err *e);
+/* Makes the place of an output free; what is there goes into the cache first, unless forced (M2). */
 int  import_clear_place(struct project *p, struct item *out, bool force, struct err *e);
 /* An output that was pushed to this worktree remote becomes what it is there now. */
 int  import_update_worktree(struct project *p, struct item *out, const char *remote, struct err *e);

@@ -73,12 +73,11 @@ static int fail_absent(const char *path, struct err *e)
 /* M1: parts to a temporary, the old content away, the new one in its place; then it is hashed and stored as any output. */
 static int put_parts(struct project *p, struct erepo *r, const struct eparts *parts, struct item *out, struct err *e)
 {
-	autofree char *abs = item_abs(out, p->repo->root), *tmp = NULL, *dir = path_dir(abs);
+	autofree char *tmp = import_temp(p, out, e);
 	autoerr struct err none = ERR_INIT;
 
-	if (repo_tmp(p->repo, e) || fs_mkdirs(dir, 0777, e))
+	if (!tmp)
 		return -1;
-	tmp = temps_path(p->repo->tmp_dir);
 	if (erepo_write(r, parts, p, tmp, e)) {
 		fs_rm_tree(tmp, &none);
 		return -1;

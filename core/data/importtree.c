@@ -101,10 +101,12 @@ static int bring_changes(struct project *p, struct source *s, struct item *out, 
 	autoerr struct err none = ERR_INIT;
 	int rc = 0;
 
-	if (repo_tmp(p->repo, e) || (fs_exists(abs) && (content_read(p, abs, out->path, false, true, &c, e)
-							|| (c.tree && content_store_tree(p, false, c.tree, e)))))
+	if (fs_exists(abs) && (content_read(p, abs, out->path, false, true, &c, e)
+			       || (c.tree && content_store_tree(p, false, c.tree, e))))
 		return -1;
-	tmp = temps_path(p->repo->tmp_dir);
+	tmp = import_temp(p, out, e);
+	if (!tmp)
+		return -1;
 	if (!s->is_dir || s->n) {
 		rc = source_fetch(s, tmp, p->repo->tmp_dir, e);
 		if (!rc)

@@ -619,11 +619,14 @@ int source_fetch(struct source *s, const char *to, const char *tmp_dir, struct e
 	proc_fault("source.fetched");
 	if (!rename(tmp, to))
 		return 0;
-	if (errno == EXDEV && !copy_tree(tmp, to, e)) {
+	if (errno != EXDEV) {
+		err_sys(e, "cannot put '%s' in place", to);
+	} else if (!copy_tree(tmp, to, e)) {
 		fs_rm_tree(tmp, &none);
 		return 0;
+	} else {
+		fs_rm_tree(to, &none);
 	}
-	err_sys(e, "cannot put '%s' in place", to);
 undo:
 	fs_rm_tree(tmp, &none);
 	return -1;

@@ -215,6 +215,24 @@ static int create_moved(struct project *p, const struct stage *old, const char *
 	return rc;
 }
 
+/* To another file system: the copy, links and modes and times with it, is whole before it takes the name. */
+static int move_across(const char *from, const char *to, struct err *e)
+{
+	autofree char *dir = path_dir(to), *tmp = temps_path(dir);
+	const char *argv[] = { "cp", "-a", "--", from, tmp, NULL };
+	autostr struct str out = STR_INIT, errs = STR_INIT;
+	autoerr struct err none = ERR_INIT;
+	int status = 0, rc = proc_run(argv, NULL, NULL, 0, &out, &errs, &status, e);
+
+	if (!rc && status)
+		rc = err_set(e, ERR_FAIL, "cannot copy '%s' to '%s': %s", from, to, str_cstr(&errs));
+	if (!rc && renameat2(AT_FDCWD, tmp, AT_FDCWD, to, RENAME_NOREPLACE) && (errno != EINVAL || rename(tmp, to)))
+		rc = err_sys(e, "cannot rename '%s' to '%s'", from, to);
+	if (rc)
+		fs_rm_tree(tmp, &none);
+	return rc ? -1 : fs_rm_tree(from, e);
+}
+
 /* Old bytes are never written over: the new name must be free. */
 static int rename_data(const char *from, const char *to, struct err *e)
 {
@@ -224,9 +242,9 @@ static int rename_data(const char *from, const char *to, struct err *e)
 	}
 	if (fs_exists(to))
 		return err_set(e, ERR_EXISTS, "The %s '%s' already exists locally", fs_is_dir(to) ? "directory" : "file", to);
-	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) && (errno != EINVAL || rename(from, to)))
-		return err_sys(e, "cannot rename '%s' to '%s'", from, to);
-	return 0;
+	if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) || (errno == EINVAL && !rename(from, to)))
+		return 0;
+	return errno == EXDEV ? move_across(from, to, e) : err_sys(e, "cannot rename '%s' to '%s'", from, to);
 }
 
 static void copy_items(const struct stage *old, struct stage *s, const struct project *p)

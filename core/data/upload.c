@@ -7,6 +7,7 @@
 #include "core/base/proc.h"
 #include "core/base/progress.h"
 #include "core/base/str.h"
+#include "core/base/temps.h"
 #include "core/cache/tree.h"
 #include "core/data/project.h"
 #include "core/data/remote.h"
@@ -127,14 +128,11 @@ static int send_all(struct remote *r, const char *root, const struct content *c,
 /* What a server has comes to a temporary first: its digest is needed before its name is known. */
 static int fetched(struct project *p, struct source *s, char **tmp, struct err *e)
 {
-	char name[32];
-
 	if (s->abs)
 		return 0;
 	if (repo_tmp(p->repo, e))
 		return -1;
-	fs_temp_name(name);
-	*tmp = path_join(p->repo->tmp_dir, name);
+	*tmp = temps_path(p->repo->tmp_dir);
 	return source_fetch(s, *tmp, p->repo->tmp_dir, e);
 }
 
