@@ -53,6 +53,7 @@ struct ingest {
 	const enum link_kind *types;    /* cache.type in order; decides how content enters the store (2.5) */
 	size_t ntypes;
 	bool legacy;                    /* hash as DVC 2.x did */
+	bool goes_on;                   /* a place that may not be written is told of, and counts as a missing object */
 	struct ingest_counters count;
 };
 /* Gives every file of the walk its id; asks the state first. Hash only: nothing is stored. */

@@ -2,6 +2,7 @@
 #include "core/cache/ingest_own.h"
 
 #include "core/base/err.h"
+#include "core/base/notice.h"
 #include "core/base/own.h"
 #include "core/base/pool.h"
 #include "core/base/proc.h"
@@ -224,7 +225,8 @@ static int by_content(struct placing *g, size_t i, struct desk *d, const char *b
 	if (name_it(d, fd, tmp, p, base))
 		goto undo;
 	proc_fault("place.named");
-	if (!fstat(fd, &st))
+	/* Where stamps are whole seconds ours is not below the clock, and the rest of the second would go unseen. */
+	if (!fstat(fd, &st) && st.st_mtim.tv_nsec)
 		state_stat_of(&g->st[i], &st);
 	return 0;
 undo:
@@ -371,8 +373,16 @@ static int place_one(struct placing *g, size_t i, struct desk *d, struct err *e)
 		atomic_fetch_add(&g->missing, 1);
 		return 0;
 	}
-	if (go_to(g, d, p->rel, &base, e) || make(g, i, d, base, from, e))
-		return -1;
+	if (go_to(g, d, p->rel, &base, &mine) || make(g, i, d, base, from, &mine)) {
+		if (!g->in->goes_on || mine.code != ERR_PERM) {
+			err_move(e, &mine);
+			return -1;
+		}
+		notice(NOTICE_WARN, "%s", mine.msg);
+		err_release(&mine);
+		atomic_fetch_add(&g->missing, 1);
+		return 0;
+	}
 	progress_add(g->in->progress, 1, 0);
 	return 0;
 }

@@ -3,6 +3,7 @@
  */
 #include "core/base/err.h"
 #include "core/base/fs.h"
+#include "core/base/map.h"
 #include "core/base/node.h"
 #include "core/base/notice.h"
 #include "core/base/own.h"
@@ -243,29 +244,22 @@ static bool is_new(const struct addings *a, const struct stage *s)
 	return false;
 }
 
-static bool same_file_before(const struct addings *a, size_t i)
-{
-	for (size_t k = 0; k < i; k++)
-		if (!strcmp(a->v[k].stage->file, a->v[i].stage->file))
-			return true;
-	return false;
-}
-
 static void together(const struct index *x, const struct addings *a, struct index *all)
 {
-	*all = (struct index){ .repo = x->repo, .tree = x->tree };
-	for (size_t i = 0; i < x->n; i++) {
-		bool replaced = false;
+	struct map fresh = MAP_INIT, seen = MAP_INIT;
 
-		for (size_t k = 0; k < a->n && !replaced; k++)
-			replaced = !a->v[k].known && x->v[i]->kind == STAGE_SINGLE
-				&& !strcmp(a->v[k].stage->file, x->v[i]->file);
-		if (!replaced)
-			index_add(all, x->v[i]);
-	}
+	*all = (struct index){ .repo = x->repo, .tree = x->tree };
 	for (size_t k = 0; k < a->n; k++)
-		if (!a->v[k].known && !same_file_before(a, k))
+		if (!a->v[k].known)
+			map_put(&fresh, a->v[k].stage->file, a->v[k].stage);
+	for (size_t i = 0; i < x->n; i++)
+		if (x->v[i]->kind != STAGE_SINGLE || !map_has(&fresh, x->v[i]->file))
+			index_add(all, x->v[i]);
+	for (size_t k = 0; k < a->n; k++)
+		if (!map_put(&seen, a->v[k].stage->file, a->v[k].stage) && !a->v[k].known)
 			index_add(all, a->v[k].stage);
+	map_release(&fresh, NULL);
+	map_release(&seen, NULL);
 }
 
 static int explain_clash(const struct project *p, const struct addings *a, int kind, const struct item *parent,
@@ -591,38 +585,35 @@ static int add_all(struct project *p, struct addings *a, const struct add_opts *
 	return rc;
 }
 
-/* DVC keys its work by the target as typed: the same word twice is one. */
-static bool seen_before(const struct addings *a, const char *given)
+static int prepare_one(struct project *p, struct index *x, const char *given, const struct add_opts *o, struct addings *a,
+		       struct err *e)
 {
-	for (size_t i = 0; i < a->n; i++)
-		if (!strcmp(a->v[i].given, given))
-			return true;
-	return false;
+	autofree char *target = o->out ? place_output(given, o->out, o->force, e) : xstrdup(given);
+	struct adding one = { 0 };
+
+	if (!target)
+		return -1;
+	if (prepare(p, x, given, target, o->to_remote && !o->out, &one, e)) {
+		free(one.abs);
+		return -1;
+	}
+	GROW(a->v, a->n, a->cap);
+	a->v[a->n++] = one;
+	return 0;
 }
 
+/* DVC keys its work by the target as typed: the same word twice is one. */
 static int prepare_all(struct project *p, struct index *x, const struct strvec *targets, const struct add_opts *o,
 		       struct addings *a, struct err *e)
 {
-	for (size_t i = 0; i < targets->n; i++) {
-		autofree char *target = xstrdup(targets->v[i]);
-		struct adding one = { 0 };
+	struct map seen = MAP_INIT;
+	int rc = 0;
 
-		if (seen_before(a, targets->v[i]))
-			continue;
-		if (o->out) {
-			free(take(target));
-			target = place_output(targets->v[i], o->out, o->force, e);
-			if (!target)
-				return -1;
-		}
-		if (prepare(p, x, targets->v[i], target, o->to_remote && !o->out, &one, e)) {
-			free(one.abs);
-			return -1;
-		}
-		GROW(a->v, a->n, a->cap);
-		a->v[a->n++] = one;
-	}
-	return 0;
+	for (size_t i = 0; !rc && i < targets->n; i++)
+		if (!map_put(&seen, targets->v[i], a))
+			rc = prepare_one(p, x, targets->v[i], o, a, e);
+	map_release(&seen, NULL);
+	return rc;
 }
 
 int track_add(struct project *p, const struct strvec *targets, const struct add_opts *o, struct err *e)

@@ -2,6 +2,7 @@
 
 #include "core/base/err.h"
 #include "core/base/fs.h"
+#include "core/base/map.h"
 #include "core/base/notice.h"
 #include "core/base/own.h"
 #include "core/base/proc.h"
@@ -32,9 +33,7 @@ struct plan {
 	struct entries files_kept;      /* of directories without a manifest */
 	struct hidden { char *key; struct seen seen; } *hidden; /* files to create where an ignored file or a dead link lies */
 	size_t nhidden, caphidden;
-	const struct item **failed;     /* outputs that could not be made whole */
-	size_t nfailed, capfailed;
-	size_t nunreadable;             /* the first of them: their manifest is not to be had */
+	struct map failed;              /* paths of outputs that could not be made whole, to why */
 	struct strvec placed;           /* outputs that are now as they should be */
 	struct beneath below;
 };
@@ -53,26 +52,17 @@ static void push(struct entries *l, const struct dentry *d)
 	l->v[l->n++] = d;
 }
 
-/* 1-based; 0: it did not. */
-static size_t failed_at(const struct plan *pl, const struct item *out)
-{
-	for (size_t i = pl->nfailed; i-- > 0;)
-		if (pl->failed[i] == out)
-			return i + 1;
-	return 0;
-}
+static char no_manifest[] = "its manifest is not to be had", no_file[] = "a file was not made";
 
 static bool has_failed(const struct plan *pl, const struct item *out)
 {
-	return failed_at(pl, out) > 0;
+	return map_has(&pl->failed, out->path);
 }
 
-static void fail_out(struct plan *pl, const struct item *out)
+static void fail_out(struct plan *pl, const struct item *out, char *why)
 {
-	if (!out || has_failed(pl, out))
-		return;
-	GROW(pl->failed, pl->nfailed, pl->capfailed);
-	pl->failed[pl->nfailed++] = out;
+	if (out && !has_failed(pl, out))
+		map_put(&pl->failed, out->path, why);
 }
 
 /* Every directory holds a file, directly or below: then a manifest can say all there is. */
@@ -184,8 +174,7 @@ static void make_plan(struct plan *pl)
 
 	for (size_t i = 0; i < pl->now->n; i++)
 		if (pl->now->v[i].unknown)
-			fail_out(pl, pl->now->v[i].out);
-	pl->nunreadable = pl->nfailed;
+			fail_out(pl, pl->now->v[i].out, no_manifest);
 
 	dindex_diff(pl->old, pl->now, DDIFF_EXEC | (pl->o->relink ? DDIFF_SAME : 0), &all);
 	for (size_t i = 0; i < all.n; i++) {
@@ -417,11 +406,12 @@ static int place_files(struct plan *pl, bool legacy, struct err *e)
 		goto undo;
 	progress_begin(&pg, "checking out", total, 0);
 	in.progress = &pg;
+	in.goes_on = true;
 	while (!rc && (n = next_slice(pl, legacy, &at, v, of))) {
 		rc = ingest_place(&in, pl->p->repo->root, v, n, &missing, e);
 		for (size_t i = 0; !rc && missing && i < n; i++)
 			if (!v[i].done)
-				fail_out(pl, of[i]->out);
+				fail_out(pl, of[i]->out, no_file);
 	}
 	progress_end(&pg);
 undo:
@@ -443,7 +433,7 @@ static int apply(struct plan *pl, struct err *e)
 
 			if (!d->out || !d->out->stage || !stage_is_import(d->out->stage))
 				notice(NOTICE_WARN, "No file hash info found for '%s'. It won't be created.", abs);
-			fail_out(pl, d->out);
+			fail_out(pl, d->out, no_file);
 		}
 	}
 	if (place_files(pl, false, e) || place_files(pl, true, e))
@@ -477,7 +467,9 @@ static int drop_partial(struct plan *pl, const struct dselect *s, struct err *e)
 			kept++;
 			notice(NOTICE_WARN, "'%s' is kept: its content is not in the cache.", key);
 		} else if (beneath_unlink(&pl->below, key, &seen, e)) {
-			return -1;
+			if (e->code != ERR_PERM)        /* why the output failed, most likely */
+				return -1;
+			err_release(e);
 		}
 	}
 	for (size_t i = w.dirs.n; i-- > 0;) {
@@ -537,6 +529,7 @@ static void tell_out(struct plan *pl, const struct told *t, struct checkout_resu
 static int tell(struct plan *pl, struct checkout_result *r, struct err *e)
 {
 	struct told *t = xcalloc(pl->sel->n + 1, sizeof(*t));
+	struct map_entry *it;
 	int rc = 0;
 
 	for (size_t i = 0; i < pl->sel->n; i++)
@@ -561,10 +554,10 @@ static int tell(struct plan *pl, struct checkout_result *r, struct err *e)
 		if (t[i].any && !has_failed(pl, t[i].out))
 			tell_out(pl, &t[i], r);
 	for (size_t i = 0; !rc && i < pl->sel->n; i++)
-		if (failed_at(pl, pl->sel->v[i].out) > pl->nunreadable)
+		if (map_get(&pl->failed, pl->sel->v[i].out->path) == no_file)
 			rc = drop_partial(pl, &pl->sel->v[i], e);
-	for (size_t i = 0; !pl->o->allow_missing && i < pl->nfailed; i++)
-		strvec_push(&r->failed, pl->failed[i]->path);
+	for (size_t i = 0; !pl->o->allow_missing && (it = map_next(&pl->failed, &i));)
+		strvec_push(&r->failed, it->key);
 	free(t);
 	return rc;
 }
@@ -583,14 +576,14 @@ static void plan_release(struct plan *pl)
 	free(pl->files_create.v);
 	free(pl->dirs_create.v);
 	free(pl->files_exec.v);
-	free(pl->failed);
+	map_release(&pl->failed, NULL);
 	beneath_close(&pl->below);
 }
 
 static int checkout_selection(struct project *p, const struct dselection *sel, const struct checkout_opts *o,
 			      struct checkout_result *r, struct err *e)
 {
-	struct plan pl = { .p = p, .o = o, .sel = sel, .below = { -1, -1, NULL } };
+	struct plan pl = { .p = p, .o = o, .sel = sel, .failed = MAP_INIT, .below = { -1, -1, NULL } };
 	autostrvec struct strvec placed = STRVEC_INIT;
 	int rc = -1;
 

@@ -231,22 +231,23 @@ static int resolve(struct project *p, const char *rev, char out[41], struct err 
 /* Outputs both sides declare alike are alike: no manifest of theirs is needed. Only between two revisions. */
 static void drop_equal(struct dselection *a, struct dselection *b)
 {
+	struct map there = MAP_INIT;
+
+	for (size_t k = 0; k < b->n; k++)
+		map_put(&there, b->v[k].key, &b->v[k]);
 	for (size_t i = 0; i < a->n; i++) {
+		struct dselect *one = &a->v[i], *other = map_get(&there, one->key);
 		struct oid x, y;
 		bool lx, ly, dx, dy;
 
-		for (size_t k = 0; k < b->n; k++) {
-			if (!a->v[i].key || !b->v[k].key || strcmp(a->v[i].key, b->v[k].key) ||
-			    a->v[i].whole != b->v[k].whole)
-				continue;
-			if (!declared_id(a->v[i].out, &x, &lx, &dx) || !declared_id(b->v[k].out, &y, &ly, &dy) ||
-			    !oid_eq(&x, &y) || lx != ly || dx != dy)
-				continue;
-			free(a->v[i].key);
-			free(b->v[k].key);
-			a->v[i].key = b->v[k].key = NULL;
-		}
+		if (!other || !other->key || one->whole != other->whole || !declared_id(one->out, &x, &lx, &dx) ||
+		    !declared_id(other->out, &y, &ly, &dy) || !oid_eq(&x, &y) || lx != ly || dx != dy)
+			continue;
+		free(one->key);
+		free(other->key);
+		one->key = other->key = NULL;
 	}
+	map_release(&there, NULL);
 	for (int side = 0; side < 2; side++) {
 		struct dselection *s = side ? b : a;
 		size_t n = 0;

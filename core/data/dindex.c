@@ -406,6 +406,7 @@ void dselection_release(struct dselection *s)
 	for (size_t i = 0; i < s->n; i++)
 		free(s->v[i].key);
 	free(s->v);
+	map_release(&s->keys, NULL);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -426,9 +427,8 @@ void dselect_out(struct dselection *s, struct item *out, const char *inside)
 	if (!out->cache || !out->path || !*out->path)
 		return;
 	key = inside && *inside ? path_join(out->path, inside) : xstrdup(out->path);
-	for (size_t i = 0; i < s->n; i++)
-		if (s->v[i].out == out && (s->v[i].whole || !strcmp(s->v[i].key, key)))
-			return;
+	if (map_has(&s->keys, out->path) || map_put(&s->keys, key, out))        /* the whole of it, or this part */
+		return;
 	GROW(s->v, s->n, s->cap);
 	s->v[s->n].out = out;
 	s->v[s->n].whole = !inside || !*inside;

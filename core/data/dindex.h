@@ -11,6 +11,7 @@
 #ifndef DATA_DINDEX_H
 #define DATA_DINDEX_H
 
+#include "core/base/map.h"
 #include "core/base/str.h"
 #include "core/cache/oid.h"
 
@@ -51,7 +52,7 @@ static inline void dindex_autofree_(struct dindex **x) { dindex_free(*x); }
 
 /* One output to look at: whole, or the part at 'key'. */
 struct dselect { struct item *out; char *key; bool whole; };
-struct dselection { struct dselect *v; size_t n, cap; };
+struct dselection { struct dselect *v; size_t n, cap; struct map keys; /* of dselect_out() */ };
 void dselection_release(struct dselection *s);
 /* Outputs of the targets (NULL: of all stages) that are kept in the cache and lie inside the repository. */
 void dselect_targets(struct dselection *s, const struct index *x, const struct targets *t);

@@ -119,15 +119,15 @@ static struct vfile *add_file(struct flow *f, struct item *out, const char *rel)
 	return v;
 }
 
-static const struct node *row_of(const struct item *out, const char *rel)
+/* The rows of an output by name; of two the first. */
+static void read_rows(const struct item *out, struct map *rows)
 {
 	for (size_t i = 0; out->files && i < out->files->n; i++) {
 		const char *name = node_get_str(out->files->v[i], "relpath");
 
-		if (name && !strcmp(name, rel))
-			return out->files->v[i];
+		if (name && !map_has(rows, name))
+			map_put(rows, name, out->files->v[i]);
 	}
-	return NULL;
 }
 
 static void add_single(struct flow *f, struct item *out)
@@ -146,12 +146,14 @@ static void add_single(struct flow *f, struct item *out)
 
 static void add_from_tree(struct flow *f, struct item *out, const struct tree *t, const char *inside)
 {
+	struct map rows = MAP_INIT;
 	size_t from = 0, to = t->n;
 
 	if (inside && !tree_range(t, inside, &from, &to))
 		return;
+	read_rows(out, &rows);
 	for (size_t i = from; i < to; i++) {
-		const struct node *row = row_of(out, t->e[i].path);
+		const struct node *row = map_get(&rows, t->e[i].path);
 		struct vfile *v = add_file(f, out, t->e[i].path);
 
 		v->id = t->e[i].id;
@@ -159,6 +161,7 @@ static void add_from_tree(struct flow *f, struct item *out, const struct tree *t
 		if (row)
 			take_record(f, v, row);
 	}
+	map_release(&rows, NULL);
 }
 
 static int add_from_rows(struct flow *f, struct item *out, const char *inside, struct err *e)
@@ -262,12 +265,16 @@ static void stat_done(struct vfile *v, enum rclass c)
 static void move_done(struct vfile *v, enum rclass c)
 {
 	struct rop *op = &v->op;
+	bool unsent = op->kind == ROP_PUT && v->fd < 0 && op->err.code == ERR_NOTFOUND;
 
+	if (c == RC_ABSENT || unsent) {
+		v->state = V_MISSING;
+		notice(NOTICE_WARN, unsent ? "'%s' is not pushed: its content is not in the cache" :
+		       "'%s': the recorded version is not on the remote '%s' any more", v->path, v->flow->name);
+		return;
+	}
 	if (c != RC_OK) {
-		if (c == RC_ABSENT || (op->kind == ROP_PUT && v->fd < 0 && op->err.code == ERR_NOTFOUND))
-			v->state = V_MISSING;
-		else
-			fail_file(v, op);
+		fail_file(v, op);
 		return;
 	}
 	if (op->kind == ROP_PUT) {

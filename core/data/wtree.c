@@ -97,12 +97,12 @@ static int walk_members(struct wtree *w, const char *rel, struct err *e)
 	return 0;
 }
 
-/* One digest over every member's name and stat; newest: the latest change time among them. */
-static void fingerprint(const struct wtree *w, unsigned char out[16], int64_t *newest)
+/* One digest over every member's name and stat. True: none of them can change unseen (A1). */
+static bool fingerprint(const struct wtree *w, unsigned char out[16], int64_t started)
 {
+	bool settled = true;
 	struct md5 m;
 
-	*newest = 0;
 	md5_init(&m);
 	for (size_t i = 0; i < w->walk.n; i++) {
 		const struct walk_file *f = &w->walk.f[i];
@@ -110,12 +110,11 @@ static void fingerprint(const struct wtree *w, unsigned char out[16], int64_t *n
 
 		md5_update(&m, f->path, strlen(f->path) + 1);
 		md5_update(&m, n, sizeof(n));
-		if (f->ctime_ns > *newest)
-			*newest = f->ctime_ns;
-		if (f->mtime_ns > *newest)
-			*newest = f->mtime_ns;
+		settled = settled && !state_is_racy(&(struct state_stat){ .mtime_ns = f->mtime_ns, .ctime_ns = f->ctime_ns },
+						    started - RACY_NS);
 	}
 	md5_final(&m, out);
+	return settled;
 }
 
 static int64_t now_ns(void)
@@ -162,12 +161,11 @@ static int directory_id(struct wtree *w, const char *rel, unsigned want, int64_t
 	struct state *state = project_state(w->p);
 	autofree char *key = fact_key(w, rel);
 	struct fact f, old;
-	int64_t newest;
-	bool known;
+	bool known, settled;
 
 	memset(&f, 0, sizeof(f));
 	memset(&old, 0, sizeof(old));
-	fingerprint(w, f.print, &newest);
+	settled = fingerprint(w, f.print, started);
 	known = state && state_get_fact(state, FACT_KIND, key, &old, sizeof(old)) &&
 		!memcmp(old.print, f.print, sizeof(f.print));
 	if (known) {
@@ -184,7 +182,7 @@ static int directory_id(struct wtree *w, const char *rel, unsigned want, int64_t
 		w->has_id = true;
 		f.id = w->id;
 		f.size = w->size;
-		if (state && newest < started - RACY_NS)
+		if (state && settled)
 			state_put_fact(state, FACT_KIND, key, &f, sizeof(f));
 	}
 	return 0;

@@ -5,6 +5,7 @@ import re
 import shutil
 
 import pytest
+from harness import DVC, GIT_DATA, UNPRIVILEGED
 
 
 def obj(data):
@@ -357,3 +358,37 @@ def test_json(repo):
     assert repo.gd("checkout", "--json").json == {
         "modified": [], "added": ["d/", "f"], "deleted": [], "failed": [],
         "stats": {"modified": 0, "added": 2, "deleted": 0}}
+
+
+def test_a_directory_that_may_not_be_written_holds_nobody_else_up(twins):
+    """What can be made is made; the output that cannot is listed, and we say why."""
+    def prepare(r, tool):
+        for name in ("d/x/a", "d/b", "e/c", "f"):
+            r.write(name, name)
+        r.tool(tool, "add", "-q", "d", "e", "f")
+        for name in ("d", "e", "f"):
+            r.rm(name)
+        (r.path / "d/x").mkdir(parents=True)
+        (r.path / "d/x").chmod(0o555)
+        return r.run([*UNPRIVILEGED, GIT_DATA if tool == "gd" else DVC, "checkout"], code=255)
+
+    ours, theirs = twins.each(prepare)
+    assert ours.out == theirs.out
+    why, rest = ours.err.split("\n", 1)
+    assert why == f"WARNING: cannot create '{twins.gd.path}/d/x/a': Permission denied" and rest == theirs.err
+    twins.same_tree()
+
+
+def test_targets_by_the_thousand(repo):
+    """Every name once, however often and whatever part of it was given."""
+    for i in range(1500):
+        repo.write(f"d{i % 3}/f{i}", str(i))
+    repo.gd("add", "-q", "d0", "d1", "d2")
+    names = [f"d{i % 3}/f{i}" for i in range(1500)]
+    for d in ("d0", "d1", "d2"):
+        repo.rm(d)
+    repo.gd("checkout", *names, *names)
+    assert all(repo.text(n) == n.split("/f")[1] for n in names)
+    repo.rm("d0")
+    assert repo.gd("checkout", "d0/f0", "d0.dvc", "d0", "d0/f3").out.splitlines()[0].split() == ["A", "d0/"]
+    assert len(os.listdir(repo.path / "d0")) == 500
