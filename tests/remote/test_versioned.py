@@ -28,6 +28,10 @@ def versioned(request, s3):
         def delete(self, key):
             s3.client.delete_object(Bucket=bucket, Key=key)
 
+        def forget(self, key):
+            for v in s3.client.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]:
+                s3.client.delete_object(Bucket=bucket, Key=key, VersionId=v["VersionId"])
+
         def keys(self):
             return sorted(o["Key"] for o in s3.client.list_objects_v2(Bucket=bucket).get("Contents", []))
 
@@ -176,3 +180,20 @@ def test_update_keeps_in_the_cache_what_it_replaces(make_repo, versioned):
     r.rm("d")
     r.gd("checkout")
     assert r.snapshot("d") == {"d/a": b"there\n"}
+
+
+def test_a_version_that_is_gone_is_named(make_repo, versioned):
+    r = filled(make_repo, versioned)
+    r.gd("push")
+    versioned.forget("pre/d/a")
+    r.rm(".dvc/cache")
+    said = r.gd("fetch", code=None)
+    assert "WARNING: 'd/a': the recorded version is not on the remote 'va' any more" in said.err, said
+    assert r.dvc("fetch", code=None).code == said.code
+
+
+def test_what_the_cache_lacks_at_a_push_is_named(make_repo, versioned):
+    r = filled(make_repo, versioned)
+    r.rm(".dvc/cache/files/md5/b0/26324c6904b2a9cb4b88d6d61c81d1")
+    said = r.gd("push", code=None)
+    assert "WARNING: 'd/a' is not pushed: its content is not in the cache" in said.err, said
