@@ -35,7 +35,6 @@ void store_name(char out[STORE_NAME_MAX], const struct oid *id);
 int  store_base(struct store *s, bool make, struct err *e);
 /* What S7 and S6 say of a stat: true when the object is believed without reading it. */
 bool store_trusts(struct store *s, const struct oid *id, const struct stat *st);
-/* Says that objects are about to be written (S6); cheap after the first call. */
 /* Makes the directory "aa" of a name. */
 int  store_make_dir(struct store *s, const char *name, struct err *e);
 void store_sweep_temps(int tempfd);

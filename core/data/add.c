@@ -48,8 +48,6 @@ static void addings_release(struct addings *a)
 	*a = (struct addings){ NULL, 0, 0 };
 }
 
-/* Where a target lies and what its stage file would be called: DVC's resolve_paths(). */
-
 static int check_symlinks(const struct project *p, const char *abs, struct err *e)
 {
 	const char *root = p->repo->root;

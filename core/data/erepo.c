@@ -421,7 +421,7 @@ static int fetch_imported(struct erepo *r, struct project *into, struct item *ou
 {
 	const char *base = getenv("TMPDIR");
 	uint64_t n = 0;
-	int rc = import_from_source(r->p, out, into, base && *base ? base : "/tmp", r->o.jobs, &n, e);
+	int rc = import_from_source(r->p, out, NULL, into, base && *base ? base : "/tmp", r->o.jobs, &n, e);
 
 	if (objects)
 		*objects += n;

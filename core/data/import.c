@@ -210,7 +210,7 @@ int import_clear_place(struct project *p, struct item *out, bool force, struct e
 	if (!force && (content_read(p, abs, out->path, false, true, &c, e)
 		       || (c.tree && content_store_tree(p, false, c.tree, e))))
 		return -1;
-	return track_remove_out(p, out, true, e);
+	return track_remove_out(p, out, e);
 }
 
 static int refuse_ignore_file(const struct item *out, struct err *e)

@@ -23,9 +23,9 @@ int  import_clear_place(struct project *p, struct item *out, bool force, struct 
 /* An output that was pushed to this worktree remote becomes what it is there now. */
 int  import_update_worktree(struct project *p, struct item *out, const char *remote, struct err *e);
 /* What an import stands for, recorded or not (then it gets its hash, in memory), from its source into the cache of
- * 'into' (p or a project of its own). */
-int  import_from_source(struct project *p, struct item *out, struct project *into, const char *tmp_dir, unsigned jobs,
-			uint64_t *objects, struct err *e);
+ * 'into' (p or a project of its own). Of a tracked directory that is recorded only what lies at 'inside', unless NULL. */
+int  import_from_source(struct project *p, struct item *out, const char *inside, struct project *into, const char *tmp_dir,
+			unsigned jobs, uint64_t *objects, struct err *e);
 struct tree;
 /* The manifest of an imported directory, from its source. Only looked at, not kept. False: it cannot be had. */
 bool import_manifest(struct project *p, const struct item *out, struct tree **t);

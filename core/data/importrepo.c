@@ -220,8 +220,24 @@ int import_update_repo(struct project *p, struct stage *s, const struct update_o
 	return rc;
 }
 
-int import_from_source(struct project *p, struct item *out, struct project *into, const char *tmp_dir, unsigned jobs,
-		       uint64_t *objects, struct err *e)
+/* Of a directory the files at 'inside' alone are wanted; its manifest names all. */
+static void keep_inside(struct eparts *parts, const char *inside)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < parts->n; i++) {
+		if (path_is_inside(parts->v[i].rel, inside)) {
+			parts->v[n++] = parts->v[i];
+			continue;
+		}
+		free(parts->v[i].rel);
+		free(parts->v[i].file);
+	}
+	parts->n = n;
+}
+
+int import_from_source(struct project *p, struct item *out, const char *inside, struct project *into, const char *tmp_dir,
+		       unsigned jobs, uint64_t *objects, struct err *e)
 {
 	struct item *dep = out->stage->deps[0];
 	autocall(eparts_release) struct eparts parts = { 0 };
@@ -234,6 +250,8 @@ int import_from_source(struct project *p, struct item *out, struct project *into
 	if (open_source(p, dep, node_get_str(dep->repo, "rev_lock"), jobs, &r, e))
 		return -1;
 	rc = erepo_find(r, dep->def, into, &parts, e);
+	if (!rc && inside && !partial && parts.tree)
+		keep_inside(&parts, inside);
 	if (!rc && (!parts.out || item_is_legacy(parts.out)))
 		rc = store_parts(into, r, &parts, tmp_dir, partial ? out : NULL, objects, e);
 	else if (!rc)
@@ -250,10 +268,9 @@ int import_from_source(struct project *p, struct item *out, struct project *into
 }
 
 /* pull and fetch of repository imports: what the cache lacks comes from the source at the recorded commit. */
-int import_fetch(struct project *p, struct item *out, const char *inside UNUSED, unsigned jobs, uint64_t *objects,
-		 struct err *e)
+int import_fetch(struct project *p, struct item *out, const char *inside, unsigned jobs, uint64_t *objects, struct err *e)
 {
-	return repo_tmp(p->repo, e) ? -1 : import_from_source(p, out, p, p->repo->tmp_dir, jobs, objects, e);
+	return repo_tmp(p->repo, e) ? -1 : import_from_source(p, out, inside, p, p->repo->tmp_dir, jobs, objects, e);
 }
 
 static bool hash_part(struct project *p, struct epart *v)

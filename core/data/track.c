@@ -637,13 +637,12 @@ int track_hash(struct project *p, const struct item *i, bool *present, struct ha
 	return 0;
 }
 
-int track_remove_out(struct project *p, struct item *out, bool force, struct err *e)
+int track_remove_out(struct project *p, struct item *out, struct err *e)
 {
 	autofree char *abs = item_abs(out, p->repo->root), *rel = xstrdup(out->path);
 	autoclose int root = -1, dir = -1;
 	const char *base = NULL;
 
-	(void)force;
 	if (!abs || !fs_exists(abs))
 		return 0;
 	if (!out->path) {               /* a pointer may name anything: what is not in the repository is not ours to delete */

@@ -24,7 +24,7 @@ struct tree;
 int  track_hash(struct project *p, const struct item *i, bool *present, struct hashinfo *h, struct meta *m,
 		struct tree **t, struct err *e);
 /* Removes the output's content from the work tree: regular file, link or directory. Through no symlink. */
-int  track_remove_out(struct project *p, struct item *out, bool force, struct err *e);
+int  track_remove_out(struct project *p, struct item *out, struct err *e);
 /* ERR_FAIL with DVC's advice when git tracks the output. */
 int  track_check_git(struct project *p, const struct item *out, struct err *e);
 int  track_ignore(struct project *p, const struct item *out, struct err *e);    /* .gitignore entry, when DVC writes one */
@@ -32,8 +32,6 @@ int  track_unignore(struct project *p, const struct item *out, struct err *e);
 /* Takes this command's ignore lines back. */
 void track_rollback(struct project *p);
 int  track_finish(struct project *p, int rc);       /* of a command that changed stages; after a failure rolls back; gives rc */
-/* ERR_FAIL with DVC's advice when git tracks the output. */
-int  track_check_git(struct project *p, const struct item *out, struct err *e);
 
 struct add_opts { const char *out, *remote; bool glob, no_commit, no_relink, force, to_remote; unsigned jobs; };
 int  track_add(struct project *p, const struct strvec *targets, const struct add_opts *o, struct err *e);

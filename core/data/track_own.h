@@ -24,10 +24,10 @@ void content_release(struct content *c);
  * name for ignore rules, or NULL. ERR_NOTFOUND when there is nothing. */
 int  content_read(struct project *p, const char *abs, const char *rel, bool legacy, bool import, struct content *c,
 		  struct err *e);
-/* The same with other kinds of links than cache.type. */
 /* An import with or without relinking: without it the file stays as it is, and is copied. */
 int  content_import(struct project *p, const char *abs, const char *rel, bool legacy, bool import, bool relink,
 		    struct content *c, struct err *e);
+/* The same with other kinds of links than cache.type. */
 int  content_read_as(struct project *p, const char *abs, const char *rel, bool legacy, bool import,
 		     const enum link_kind *types, size_t ntypes, struct content *c, struct err *e);
 int  content_store_tree(struct project *p, bool legacy, const struct tree *t, struct err *e);

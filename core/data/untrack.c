@@ -89,7 +89,7 @@ static int drop_outs(struct project *p, struct stage *s, bool outs, struct err *
 
 		if (!abs)
 			continue;
-		if (outs && track_remove_out(p, out, true, e))
+		if (outs && track_remove_out(p, out, e))
 			return -1;
 		if (!outs && out->cache && out->path && !access(abs, F_OK) && track_unprotect(abs, e))
 			return -1;

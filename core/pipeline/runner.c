@@ -811,7 +811,7 @@ static int job_continue(struct runner *r, struct job *j, int status, struct err 
 		struct item *o = s->outs[i];
 
 		/* What lies outside of the repository was not set aside either: it may be all that there is. */
-		if (!o->persist && o->path && *o->path && track_remove_out(r->p, o, true, e))
+		if (!o->persist && o->path && *o->path && track_remove_out(r->p, o, e))
 			return -1;
 	}
 	j->next = 0;

@@ -120,3 +120,19 @@ def test_nowhere_to_keep_them(repo, source, tmp_path, home):
     repo.gd("import", url(source), "plain", env=env)
     assert values(repo.path / "plain") == ({"one"}, 30)
     assert not leftovers(tmp_path / "tmp") and not repo.exists("relative")
+
+
+def test_a_part_of_an_import_comes_alone(repo, source):
+    for name in ("a", "b", "sub/c", "sub/d"):
+        source.write(f"tracked/{name}", name)
+    source.gd("add", "-q", "tracked")
+    source.commit()
+    repo.gd("import", "-q", str(source.path), "tracked")
+    for name, files in (("tracked/sub", ["sub/c", "sub/d"]), ("tracked/a", ["a"])):
+        repo.rm(".dvc/cache")
+        repo.rm("tracked")
+        assert "fetched" in repo.gd("pull", name).out
+        assert sorted(str(p.relative_to(repo.path / "tracked")) for p in (repo.path / "tracked").rglob("*") if p.is_file()) == files
+        assert len(repo.cache()) == len(files) + 1
+    repo.gd("pull")
+    assert repo.text("tracked/sub/d") == "sub/d" and repo.text("tracked/b") == "b"
