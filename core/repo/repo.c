@@ -275,7 +275,8 @@ static char *homeless_cache_dir(const struct repo *r)
 	return take(dir);
 }
 
-/* Keyed by the root's path, its file system and inode: a copied tree gets its own. */
+/* Keyed by the root's path and inode: a copied tree gets its own. Not by the device, whose number may be another one after a
+ * reboot, just when S6 must find what it noted. */
 char *repo_site_cache_dir(struct repo *r)
 {
 	const char *env = getenv("DVC_SITE_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
@@ -294,7 +295,7 @@ char *repo_site_cache_dir(struct repo *r)
 	else
 		base = homeless_cache_dir(r);
 	stat(r->root, &st);
-	key = xasprintf("%s\n%llu\n%llu", r->root, (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	key = xasprintf("%s\n%llu", r->root, (unsigned long long)st.st_ino);
 	md5_once(key, strlen(key), digest);
 	hex_encode(hex, digest, sizeof(digest));
 	return path_join(base, hex);

@@ -1,4 +1,4 @@
-"""A work tree of several file systems: what is renamed elsewhere is copied here, and nothing old goes before the new is whole."""
+"""A work tree of several file systems, or with places that may not be written: nothing old goes before the new is whole."""
 import os
 import subprocess
 
@@ -65,3 +65,13 @@ def test_an_import_from_a_far_temporary(repo, make_repo, far_tmp):
         repo.gd(*(["import", str(other.path), "plain"] if text == "one" else ["update", "plain.dvc"]))
         assert repo.text("plain/a") == text
     assert sorted(os.listdir(repo.path)) == [".dvc", ".dvcignore", ".git", ".gitignore", "plain", "plain.dvc"]
+
+
+def test_what_add_could_not_place_is_not_recorded(repo, tmp_path):
+    (tmp_path / "src/x").mkdir(parents=True)
+    (tmp_path / "src/x/a").write_text("a")
+    (repo.path / "d/src/x").mkdir(parents=True)
+    (repo.path / "d/src/x").chmod(0o555)
+    said = repo.gd_unprivileged("add", "-f", "-o", "d", str(tmp_path / "src"), code=1)
+    assert "Permission denied" in said.err and "Checkout failed for following targets:\nd/src\n" in said.err
+    assert not repo.exists("d/src.dvc")
