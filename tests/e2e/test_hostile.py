@@ -367,7 +367,7 @@ if not subprocess.run([*OWN_MOUNTS, "mount -t tmpfs t /var/tmp"], stdout=subproc
 def ssh_remote_with_a_command(r, tmp_path):
     """What a clone brings along: a remote that cannot be reached, and the program that shall reach it."""
     r.write(".dvc/config", "[core]\n    remote = s\n['remote \"s\"']\n    url = ssh://127.0.0.1:1/x\n")
-    r.write(".dvc/git-data.conf", f"[ssh]\ncommand = touch {tmp_path}/owned;\n")
+    r.write(".dvc/git-data.conf", f"[ssh]\ncommand = touch {tmp_path}/owned &&\n")
     pointer(r, md5(b"evil"), "f", "f.dvc")
 
 
@@ -393,7 +393,7 @@ def test_a_program_is_set_by_the_user_only(repo, tmp_path):
     repo.rm(".dvc/git-data.conf")
     refused(repo, "config", "ssh.command", "touch x;", code=251)
     assert not repo.exists(".dvc/git-data.conf")
-    repo.gd("config", "--global", "ssh.command", f"touch {tmp_path}/mine;")
+    repo.gd("config", "--global", "ssh.command", f"touch {tmp_path}/mine &&")
     repo.gd("pull", code=None)
     assert (tmp_path / "mine").exists()
 
