@@ -1041,13 +1041,30 @@ static int raise_failed(struct runner *r, struct err *e)
 	return -1;
 }
 
-static void free_lock(void *l)
+static void close_lock(void *l)
 {
-	autoerr struct err e = ERR_INIT;
-
-	if (lockfile_sync(l, &e))
-		notice(NOTICE_WARN, "%s", e.msg);
 	lockfile_close(l);
+}
+
+/* A failure to sync is that of the run, unless it has another. */
+static int close_locks(struct runner *r, struct err *e)
+{
+	struct map_entry *it;
+	int rc = 0;
+
+	for (size_t i = 0; (it = map_next(&r->locks, &i));) {
+		autoerr struct err why = ERR_INIT;
+
+		if (!lockfile_sync(it->value, &why))
+			continue;
+		if (e->code)
+			notice(NOTICE_WARN, "%s", why.msg);
+		else
+			err_move(e, &why);
+		rc = -1;
+	}
+	map_release(&r->locks, close_lock);
+	return rc;
 }
 
 int runner_run(struct project *p, struct plan *plan, struct repolock *lock, const struct run_opts *o,
@@ -1077,7 +1094,8 @@ int runner_run(struct project *p, struct plan *plan, struct repolock *lock, cons
 		progress_end(&r.progress);
 	if (!rc)
 		rc = raise_failed(&r, e);
-	map_release(&r.locks, free_lock);
+	if (close_locks(&r, e))
+		rc = -1;
 	map_release(&r.limits, NULL);
 	command_env_close(&r.env);
 	executor_close(r.exec);
