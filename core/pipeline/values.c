@@ -110,10 +110,10 @@ static int collect_files(struct collect *c, struct err *e)
 	const struct repo *r = c->p->repo;
 
 	for (size_t i = 0; c->o->targets && i < c->o->targets->n; i++) {
-		autofree char *abs = path_abs(c->o->targets->v[i]);
-		autofree char *rel = path_rel(abs, r->root);
-
-		const char *path = c->o->kind == VALUES_METRICS ? rel : c->o->targets->v[i];
+		const char *target = c->o->targets->v[i];
+		bool below_root = c->o->kind == VALUES_PARAMS && *target != '/';        /* else below where the user stands */
+		autofree char *abs = below_root ? path_join(r->root, target) : path_abs(target), *norm = path_norm(abs);
+		autofree char *path = path_rel(norm, r->root);
 
 		want(c, strcmp(path, ".") ? path : "", NULL);
 	}
@@ -619,21 +619,21 @@ int values_show(struct project *p, const struct values_opts *o, struct node **ou
 		autofree char *branch = active_branch(p->repo);
 		const struct node *b = branch ? node_get(all, branch) : NULL, *w = node_get(all, "workspace");
 
-		if (b && w && !values_has_error(w) && node_equal(b, w))
+		if (b && w && !values_failed(w) && node_equal(b, w))
 			node_del(all, "workspace");
 	}
 	*out = take(all);
 	return 0;
 }
 
-bool values_has_error(const struct node *n)
+bool values_failed(const struct node *rev)
 {
-	if (!node_is(n, NODE_MAP) && !node_is(n, NODE_SEQ))
-		return false;
-	if (node_get(n, "error"))
+	const struct node *data = node_get(rev, "data");
+
+	if (node_get(rev, "error"))
 		return true;
-	for (size_t i = 0; i < n->n; i++)
-		if (values_has_error(n->v[i]))
+	for (size_t i = 0; data && i < data->n; i++)
+		if (node_get(data->v[i], "error"))
 			return true;
 	return false;
 }
