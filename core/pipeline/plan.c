@@ -245,8 +245,10 @@ int plan_make(struct plan *out, struct index *x, const struct plan_opts *given, 
 		o.single_item = o.downstream = false;
 	if (!o.all_pipelines && resolve_targets(x, &o, &t, e))
 		return -1;
-	if (o.named)
-		o.named(o.data);
+	if (o.named && o.named(o.data, e)) {
+		targets_release(&t);
+		return -1;
+	}
 	if (!o.single_item && (index_load_rest(x, 0, e) || index_check_graph(x, e))) {
 		targets_release(&t);
 		return -1;

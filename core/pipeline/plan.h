@@ -20,7 +20,8 @@ struct err;
 struct plan_opts {
 	const struct strvec *targets;   /* empty: the dvc.yaml here */
 	bool recursive, pipeline, all_pipelines, downstream, single_item, glob;
-	void (*named)(void *data);      /* called when the targets were found and before the rest is read; may be NULL */
+	/* called when the targets were found and before the rest is read; may be NULL */
+	int  (*named)(void *data, struct err *e);
 	void *data;
 };
 struct step {

@@ -114,3 +114,39 @@ def test_a_lock_that_cannot_be_retaken_ends_the_run(repo):
     assert [f.read_text() for f in aside] == [MINE]
     repo.gd("repro")
     assert repo.text("model") == "new\n"
+
+
+def left_by_a_killed_run(repo, name="model"):
+    """What it moved aside; the list is on disk, the process is gone."""
+    repo.write(name, MINE)
+    repo.gd("repro", code=-signal.SIGKILL, env={"GIT_DATA_FAULT": "aside.taken:1"})
+    assert not repo.exists(name)
+    return next((repo.path / ".dvc/tmp/aside").iterdir())
+
+
+def test_what_another_machine_set_aside_is_left_to_it(repo):
+    """.dvc on a shared disk: its process numbers are those of other processes here."""
+    repo.write("dvc.yaml", "stages:\n  a:\n    cmd: echo 1 > model\n    outs: [model]\n  b:\n    cmd: echo 2 > other\n    outs: [other]\n")
+    d = left_by_a_killed_run(repo)
+    theirs = d.parent / (d.name.rpartition("-")[0] + "-00000000")
+    d.rename(theirs)
+    repo.gd("repro", "b")
+    assert not repo.exists("model") and (theirs / "0").read_text() == MINE
+    theirs.rename(d)
+    repo.gd("repro", "b", "-f")
+    assert repo.text("model") == MINE and not d.exists()
+
+
+def test_an_output_whose_name_has_a_line_end_is_put_back_under_it(repo):
+    repo.write("dvc.yaml", 'stages:\n  a:\n    cmd: echo 1 > model\n    outs: ["a\\nb"]\n  b:\n    cmd: echo 2 > other\n    outs: [other]\n')
+    left_by_a_killed_run(repo, "a\nb")
+    repo.gd("repro", "b")
+    assert repo.text("a\nb") == MINE and not repo.exists("a")
+
+
+def test_pull_from_a_remote_that_does_not_answer_runs_nothing(repo):
+    repo.write("dvc.yaml", "stages:\n  a:\n    cmd: echo 1 > model\n    outs: [model]\n")
+    repo.gd("remote", "add", "-d", "r", "ssh://127.0.0.1:9/x")
+    repo.gd("repro", "--pull", code=255)
+    assert not repo.exists("model")
+    repo.gd("repro", "--pull", "--no-run-cache")
