@@ -160,7 +160,7 @@ static int run(struct session *s, void *args, struct err *e)
 		.all_pipelines = a->all_pipelines, .downstream = a->downstream, .single_item = a->single_item,
 		.glob = a->glob, .named = a->pull && !a->no_run_cache ? pull_run_cache : NULL, .data = s,
 	};
-	struct plan plan = { NULL, 0 };
+	struct plan plan = { .n = 0 };
 	struct run_result res = { 0 };
 	struct index *x;
 	int rc;

@@ -10,6 +10,7 @@
 #include "core/base/progress.h"
 #include "core/data/checkout.h"
 #include "core/data/compare.h"
+#include "core/data/import.h"
 #include "core/data/project.h"
 #include "core/data/track.h"
 #include "core/pipeline/aside.h"
@@ -23,6 +24,7 @@
 #include "core/pipeline/settings.h"
 #include "core/repo/repo.h"
 #include "core/repo/repolock.h"
+#include "core/stage/index.h"
 #include "core/stage/lock.h"
 #include "core/stage/pointer.h"
 #include "core/stage/stage.h"
@@ -270,7 +272,7 @@ static int start_line(struct runner *r, struct job *j, struct err *e)
 	if (s->cmd->kind == NODE_SEQ && s->cmd->v[j->next]->kind != NODE_STR)
 		return err_set(e, ERR_FAIL, "expected str, bytes or os.PathLike object, not %s",
 			       node_py_type(s->cmd->v[j->next]));
-	command_argv(&argv, line, j->set.script);
+	command_argv(&argv, &r->env, line, j->set.script);
 	command_env_stage(&r->env, j->addressing);
 	x.argv = (const char *const *)argv.v;
 	x.env = r->env.v;
@@ -297,6 +299,7 @@ static int start_commands(struct runner *r, struct job *j, struct err *e)
 	if (command_check(s->cmd, e))
 		return -1;
 	command_lines(&j->lines, s->cmd, j->set.script);
+	command_check_shell(&r->env);
 	j->deadline = j->set.timeout > 0 ? now() + j->set.timeout : 0;
 	if (!j->lines.n)
 		return 0;
@@ -537,12 +540,19 @@ static int try_cached(struct runner *r, struct stage *s, const struct stage_stat
 	return entry ? runcache_restore(r->p, s, entry, r->o->dry, r->o->pull ? r->h->bring : NULL, done, e) : 0;
 }
 
+static bool syncs_import(const struct stage *s)
+{
+	return (stage_is_import(s) && !s->frozen) || stage_is_partial_import(s);
+}
+
 static int run_dry(struct runner *r, size_t i, struct job *j, const struct stage_status *st, struct err *e)
 {
 	struct stage *s = r->plan->v[i].stage;
 	bool cached;
 
-	if (!s->cmd || !node_truthy(s->cmd) || s->frozen)
+	if (syncs_import(s))
+		import_announce(r->p, s);
+	if (!s->cmd || !node_truthy(s->cmd) || s->frozen || syncs_import(s))
 		return 0;
 	if (!r->forced[i] && try_cached(r, s, st, &cached, e))
 		return -1;
@@ -557,9 +567,7 @@ static int run_dry(struct runner *r, size_t i, struct job *j, const struct stage
 
 static int run_verify(struct runner *r, struct job *j, struct stage *s, struct err *e)
 {
-	bool import = stage_is_import(s);
-
-	if ((import && !s->frozen) || stage_is_partial_import(s)) {
+	if (syncs_import(s)) {
 		if (!r->h->import)
 			return err_set(e, ERR_UNSUPPORTED, "imports are updated by 'update'");
 		return r->h->import(r->p, s, e);        /* writes the pointer itself */
@@ -706,40 +714,37 @@ static void step_done(struct runner *r, size_t i, bool ran)
 	release_waiting(r, i);
 }
 
-/* Everything that needs the failed step, in its order. */
+/* 'a', 'b' and 'c' */
+static void add_quoted(struct str *out, const struct strvec *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		str_addf(out, "%s'%s'", !i ? "" : i + 1 == names->n ? " and " : ", ", names->v[i]);
+}
+
+/* Everything that needs the failed step, planned or not: first what is planned, in its order. */
 static void leave_out(struct runner *r, size_t i)
 {
-	autofree size_t *stack = xcalloc(r->plan->n + 1, sizeof(*stack));
-	autofree bool *hit = xcalloc(r->plan->n + 1, sizeof(*hit));
-	autostr struct str names = STR_INIT;
-	size_t n = 0, count = 0, shown = 0;
+	autofree bool *hit = plan_dependents(r->plan, i);
+	autostrvec struct strvec names = STRVEC_INIT;
+	autostr struct str text = STR_INIT;
 
-	stack[n++] = i;
-	while (n) {
-		const struct step *s = &r->plan->v[stack[--n]];
+	for (size_t k = 0; hit && k < r->plan->n; k++) {
+		const struct step *s = &r->plan->v[k];
 
-		for (size_t k = 0; k < s->ndown; k++) {
-			if (hit[s->down[k]])
-				continue;
-			hit[s->down[k]] = true;
-			count++;
-			stack[n++] = s->down[k];
-		}
-	}
-	for (size_t k = 0; k < r->plan->n; k++) {
-		autofree char *name = NULL;
-
-		if (!hit[k])
+		if (!hit[s->number])
 			continue;
-		name = address(r, r->plan->v[k].stage);
-		str_addf(&names, "%s'%s'", !shown ? "" : shown + 1 == count ? " and " : ", ", name);
-		shown++;
+		hit[s->number] = false;
+		strvec_take(&names, address(r, s->stage));
 		if (r->state[k] == STEP_WAITS)
 			r->state[k] = STEP_LEFT_OUT;
 	}
-	if (count)
-		notice(NOTICE_WARN, "Stage%s %s will be skipped due to this failure", count > 1 ? "s" : "",
-		       str_cstr(&names));
+	for (size_t k = 0; hit && k < r->plan->index->n; k++)
+		if (hit[k])
+			strvec_take(&names, address(r, r->plan->index->v[k]));
+	if (!names.n)
+		return;
+	add_quoted(&text, &names);
+	notice(NOTICE_WARN, "Stage%s %s will be skipped due to this failure", names.n > 1 ? "s" : "", str_cstr(&text));
 }
 
 static void step_failed(struct runner *r, size_t i, const char *addressing, struct err *why, struct err *e)
@@ -1034,8 +1039,7 @@ static int raise_failed(struct runner *r, struct err *e)
 
 	if (!n || r->o->on_error == RUN_IGNORE)
 		return 0;
-	for (size_t i = 0; i < n; i++)
-		str_addf(&names, "%s'%s'", !i ? "" : i + 1 == n ? " and " : ", ", r->failed.v[i]);
+	add_quoted(&names, &r->failed);
 	err_set(e, ERR_FAIL, "failed to reproduce%s %s", n > 1 ? " stages:" : "", str_cstr(&names));
 	e->exit_status = 255;
 	return -1;
