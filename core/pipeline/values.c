@@ -31,6 +31,8 @@ struct collect {
 	const struct values_opts *o;
 	struct node *files;
 	struct node *used;              /* of templates */
+	struct tree *dir;               /* the manifest read last, of dir_id */
+	struct oid dir_id;
 };
 
 static void want(struct collect *c, const char *path, const struct strvec *keys)
@@ -176,7 +178,6 @@ static struct node *absent(const char *path)
 static int find_object(struct collect *c, const char *rel, struct oid *out, struct store **store, struct err *e)
 {
 	struct item *i = index_out_of(c->x, rel);
-	struct tree *t = NULL;
 	const struct tree_entry *te;
 	struct oid dir;
 
@@ -186,12 +187,15 @@ static int find_object(struct collect *c, const char *rel, struct oid *out, stru
 		*out = dir;
 		return strcmp(i->path, rel) ? -1 : 0;
 	}
-	if (tree_load(&t, *store, &dir, e))
-		return -1;
-	te = strlen(rel) > strlen(i->path) ? tree_find(t, rel + strlen(i->path) + (*i->path != 0)) : NULL;
+	if (!c->dir || !oid_eq(&c->dir_id, &dir)) {
+		tree_free(take(c->dir));
+		if (tree_load(&c->dir, *store, &dir, e))
+			return -1;
+		c->dir_id = dir;
+	}
+	te = strlen(rel) > strlen(i->path) ? tree_find(c->dir, rel + strlen(i->path) + (*i->path != 0)) : NULL;
 	if (te)
 		*out = te->id;
-	tree_free(t);
 	return te ? 0 : -1;
 }
 
@@ -449,7 +453,7 @@ static char *brief(const char *msg)
 
 static int gather(struct project *p, struct srctree *t, const struct values_opts *o, struct node **out, struct err *e)
 {
-	struct collect c = { p, t, NULL, o, node_map(), NULL };
+	struct collect c = { .p = p, .tree = t, .o = o, .files = node_map() };
 	struct node *data = node_map();
 	bool own = !srctree_is_workspace(t);
 	autoerr struct err why = ERR_INIT;
@@ -488,6 +492,7 @@ static int gather(struct project *p, struct srctree *t, const struct values_opts
 undo:
 	node_free(data);
 	node_free(c.files);
+	tree_free(c.dir);
 	if (own)
 		index_free(c.x);
 	return rc;
