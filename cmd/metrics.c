@@ -133,6 +133,15 @@ static void show_table(const struct node *result, bool with_rev, int precision, 
 	rows_release(&rows, cols);
 }
 
+/* DVC's question of 'show': "error" with something to it as key anywhere in the maps, be it of a metric. */
+static bool says_error(const struct node *n)
+{
+	for (size_t i = 0; node_is(n, NODE_MAP) && i < n->n; i++)
+		if ((node_is(n->k[i], NODE_STR) && !strcmp(n->k[i]->text, "error") && node_truthy(n->v[i])) || says_error(n->v[i]))
+			return true;
+	return false;
+}
+
 /* The list of revisions that could not be read whole: all of them, or these in this order. */
 static void tell_errors(const struct node *result, const char *const *only, size_t n)
 {
@@ -144,7 +153,7 @@ static void tell_errors(const struct node *result, const char *const *only, size
 
 		if (i && only && !strcmp(rev, only[0]))
 			continue;
-		if (values_has_error(node_get(result, rev)))
+		if (only ? values_failed(node_get(result, rev)) : says_error(node_get(result, rev)))
 			str_addf(&revs, "%s%s", count++ ? ", " : "", rev);
 	}
 	if (count)

@@ -95,17 +95,23 @@ static int import(struct project *p, struct stage *s, struct err *e)
 	return import_update(p, &names, &o, e);
 }
 
-static void pull_run_cache(void *data)
+/* A remote that is not set, or has no run-cache, is none; one that does not answer ends the command, as with DVC. */
+static int pull_run_cache(void *data, struct err *e)
 {
 	struct session *s = data;
 	struct transfer_opts t = { .run_cache = true };
 	struct transfer_result r;
-	autoerr struct err e = ERR_INIT;
+	int rc;
 
 	memset(&r, 0, sizeof(r));
-	if (transfer_fetch_runs(s->project, &t, &r, &e))
-		ui_warn("Failed to pull run cache: %s", e.msg);
+	rc = transfer_fetch_runs(s->project, &t, &r, e);
+	if (rc && e->code == ERR_CONFIG) {
+		ui_warn("Failed to pull run cache: %s", e->msg);
+		err_release(e);
+		rc = 0;
+	}
 	transfer_result_release(&r);
+	return rc;
 }
 
 static int read_jobs(const struct repro_args *a, struct repo *r, unsigned *out, struct err *e)
@@ -154,7 +160,7 @@ static int run(struct session *s, void *args, struct err *e)
 		.all_pipelines = a->all_pipelines, .downstream = a->downstream, .single_item = a->single_item,
 		.glob = a->glob, .named = a->pull && !a->no_run_cache ? pull_run_cache : NULL, .data = s,
 	};
-	struct plan plan = { NULL, 0 };
+	struct plan plan = { .n = 0 };
 	struct run_result res = { 0 };
 	struct index *x;
 	int rc;

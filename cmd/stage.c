@@ -293,7 +293,7 @@ static int run_now(struct session *s, struct stage *st, struct err *e)
 	const struct run_hooks hooks = { .confirm = never, .flush = show_run_flush, .output = show_run_output };
 	const struct run_opts o = { .jobs = 1, .cmdline = "git-data stage add" };
 	struct step step = { .stage = st };
-	struct plan plan = { &step, 1 };
+	struct plan plan = { .v = &step, .n = 1 };
 	struct run_result res;
 	autofree char *name = stage_addressing(st, s->repo->cwd_rel);
 	autofree char *prefix = xasprintf("failed to reproduce '%s': ", name);

@@ -107,7 +107,7 @@ static mode_t mode_of_replacement(int dirfd, const char *base, mode_t mode)
 	return 0666 & ~fs_umask();
 }
 
-static int write_synced(int dirfd, const char *tmp, const void *p, size_t n, mode_t mode)
+static int write_temp(int dirfd, const char *tmp, const void *p, size_t n, mode_t mode, bool sync)
 {
 	autoclose int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
@@ -117,10 +117,17 @@ static int write_synced(int dirfd, const char *tmp, const void *p, size_t n, mod
 	if (fs_write_all(fd, p, n) || fchmod(fd, mode))
 		return -1;
 	proc_fault("replace.written");
-	return fsync(fd);
+	return sync ? fsync(fd) : 0;
 }
 
-int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e)
+static int sync_dir(int dirfd, const char *path, struct err *e)
+{
+	if (fsync(dirfd) && errno != EINVAL)    /* EINVAL: a file system that has no such thing */
+		return err_sys(e, "cannot sync the directory of '%s'", path);
+	return 0;
+}
+
+static int replace(const char *path, const void *p, size_t n, mode_t mode, bool sync, struct err *e)
 {
 	autofree char *dir = path_dir(path);
 	const char *base = path_base(path);
@@ -131,18 +138,37 @@ int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct er
 		return err_sys(e, "cannot write '%s': cannot open its directory", path);
 	temps_note_fd(dirfd);
 	fs_temp_scratch(tmp);
-	if (write_synced(dirfd, tmp, p, n, mode_of_replacement(dirfd, base, mode)))
+	if (write_temp(dirfd, tmp, p, n, mode_of_replacement(dirfd, base, mode), sync))
 		goto undo;
-	proc_fault("replace.synced");
+	proc_fault(sync ? "replace.synced" : "replace.unsynced");
 	if (renameat(dirfd, tmp, dirfd, base))
 		goto undo;
 	proc_fault("replace.renamed");
-	if (fsync(dirfd) && errno != EINVAL)    /* EINVAL: a file system that has no such thing */
-		return err_sys(e, "cannot sync the directory of '%s'", path);
-	return 0;
+	return sync ? sync_dir(dirfd, path, e) : 0;
 undo:
 	temps_remove(dirfd, tmp);
 	return err_sys(e, "cannot write '%s'", path);
+}
+
+int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e)
+{
+	return replace(path, p, n, mode, true, e);
+}
+
+int fs_replace_unsynced(const char *path, const void *p, size_t n, struct err *e)
+{
+	return replace(path, p, n, 0, false, e);
+}
+
+int fs_sync(const char *path, struct err *e)
+{
+	autofree char *dir = path_dir(path);
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	autoclose int dirfd = open(*dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || dirfd < 0 || fsync(fd))
+		return err_sys(e, "cannot sync '%s'", path);
+	return sync_dir(dirfd, path, e);
 }
 
 int fs_mkdirs_at(int dirfd, const char *path, mode_t mode, struct err *e)

@@ -25,6 +25,9 @@ struct err;
 int  fs_read(struct str *out, const char *path, uint64_t max, struct err *e);   /* ERR_PARSE when larger */
 int  fs_read_fd(struct str *out, int fd, uint64_t max, const char *name, struct err *e);
 int  fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e);        /* F1 F2; 0: 0666 & ~umask */
+/* The same without F2: for what is replaced many times in a row, until fs_sync(), which does what F2 says. */
+int  fs_replace_unsynced(const char *path, const void *p, size_t n, struct err *e);
+int  fs_sync(const char *path, struct err *e);
 int  fs_write_all(int fd, const void *p, size_t n);                             /* -1 and errno */
 /* Asks the file system for errors it keeps until a file is closed, as NFS does for a full disk or quota. -1 and errno. */
 int  fs_settle(int fd);

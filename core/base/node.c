@@ -251,6 +251,7 @@ bool node_equal(const struct node *a, const struct node *b)
 /* Equal nodes have equal hashes, whatever their kind: 1, 1.0 and true meet through their value as a double. */
 static uint64_t hash_of(const struct node *n)
 {
+	uint64_t sum = n->n;
 	double f;
 
 	switch (n->kind) {
@@ -262,9 +263,13 @@ static uint64_t hash_of(const struct node *n)
 	case NODE_INT:
 	case NODE_FLOAT:
 		f = n->kind == NODE_BOOL ? n->b : n->kind == NODE_FLOAT ? n->f : strtod(n->text, NULL);
-		if (f == 0)
+		if (f == 0 || f != f)   /* -0.0 and 0.0, and any two that are no number, may be equal members */
 			f = 0;
 		return map_hash(&f, sizeof(f));
+	case NODE_SEQ:
+		for (size_t i = 0; !n->is_set && i < n->n; i++)
+			sum = sum * 31 + hash_of(n->v[i]);
+		return sum;
 	default:
 		return (uint64_t)n->kind + n->n;
 	}

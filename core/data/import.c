@@ -155,7 +155,7 @@ char *import_show_dep(const struct project *p, const struct item *d)
 		: item_show(d, p->repo->cwd_rel);
 }
 
-static void announce(const struct project *p, const struct stage *s)
+void import_announce(const struct project *p, const struct stage *s)
 {
 	autofree char *dep = import_show_dep(p, s->deps[0]), *out = item_show(s->outs[0], p->repo->cwd_rel);
 
@@ -468,7 +468,7 @@ static int import_stage(struct project *p, struct stage *s, const struct import_
 	if (o->to_remote) {
 		rc = send(p, s, o->remote, "import-url", o->jobs, e);
 	} else {
-		announce(p, s);
+		import_announce(p, s);
 		rc = bring(p, s, true, o->no_download, o->force, o->jobs, e);
 	}
 	s->frozen = true;
@@ -573,7 +573,7 @@ static int update_url(struct project *p, struct stage *s, const struct update_op
 		notice(NOTICE_INFO, "'%s' didn't change, skipping", name);
 		return 0;
 	}
-	announce(p, s);
+	import_announce(p, s);
 	if (!doc && !dep && cached && !o->no_download) {
 		warn_empty(p, s->deps[0]);
 		warn_empty(p, s->outs[0]);

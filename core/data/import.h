@@ -29,6 +29,8 @@ int  import_url(struct project *p, const char *url, const struct import_opts *o,
 
 struct update_opts { const char *rev, *remote; bool recursive, to_remote, no_download; unsigned jobs; };
 int  import_update(struct project *p, const struct strvec *targets, const struct update_opts *o, struct err *e);
+/* "Importing 'x' -> 'y'" */
+void import_announce(const struct project *p, const struct stage *s);
 
 /* c NULL: outside a repository. */
 int  get_url(const struct config *c, const char *url, const char *out, const struct map *fs_config, unsigned jobs,

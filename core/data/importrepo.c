@@ -204,9 +204,7 @@ int import_update_repo(struct project *p, struct stage *s, const struct update_o
 
 		notice(NOTICE_INFO, "'%s' didn't change, skipping", name);
 	} else if (!rc) {
-		autofree char *from = import_show_dep(p, dep), *to = item_show(s->outs[0], p->repo->cwd_rel);
-
-		notice(NOTICE_INFO, "Importing '%s' -> '%s'", from, to);
+		import_announce(p, s);
 		if (o->no_download) {
 			pointer_renew_md5(s);   /* as DVC: of what was recorded before */
 			hashinfo_set(&s->outs[0]->hash, "md5", NULL);

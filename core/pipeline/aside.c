@@ -9,6 +9,7 @@
 #include "core/data/compare.h"
 #include "core/data/project.h"
 #include "core/repo/repo.h"
+#include "core/repo/repolock.h"
 #include "core/stage/stage.h"
 
 #include <dirent.h>
@@ -18,8 +19,8 @@
 #include <unistd.h>
 
 /*
- * .dvc/tmp/aside/<pid>-<when it began>-<random>/{list,0,1,...}; list holds one "<number><tab><root-relative path>" line for
- * each output, and "<hidden path><tab><path>" for one that lies on another file system than .dvc/tmp.
+ * .dvc/tmp/aside/<pid>-<when it began>-<random>-<machine>/{list,0,1,...}; list holds one "<number><tab><root-relative path>"
+ * for each output, and "<hidden path><tab><path>" for one that lies on another file system than .dvc/tmp; each ends with NUL.
  */
 
 static void release(struct aside *a)
@@ -33,32 +34,31 @@ static void release(struct aside *a)
 static int make_dir(struct aside *a, struct repo *r, struct err *e)
 {
 	autofree char *base = path_join(r->tmp_dir, "aside");
-	char name[32];
+	char name[32], host[9];
 
 	fs_temp_name(name);
-	a->dir = xasprintf("%s/%ld-%llu-%.8s", base, (long)getpid(), (unsigned long long)proc_started(getpid()), name + 1);
+	for (char *c = name; *c; c++)
+		if (*c == '-')
+			*c = '_';
+	repolock_host(host);
+	a->dir = xasprintf("%s/%ld-%llu-%.8s-%s", base, (long)getpid(), (unsigned long long)proc_started(getpid()), name + 1,
+			   host);
 	return fs_mkdirs(a->dir, 0777, e);
 }
 
-/* The list is written before anything moves: a run killed in between can still be put right. */
+/* The list is on disk before anything moves: a run that ends in between, by a power cut even, can still be put right. */
 static int write_list(struct aside *a, const struct stage *s, struct err *e)
 {
 	autostr struct str text = STR_INIT;
 	autofree char *path = path_join(a->dir, "list");
-	FILE *f;
 
-	for (size_t i = 0; i < s->nouts; i++)
-		if (s->outs[i]->path && *s->outs[i]->path)
-			str_addf(&text, "%zu\t%s\n", i, s->outs[i]->path);
-	f = fopen(path, "we");
-	if (!f || fwrite(str_cstr(&text), 1, text.len, f) != text.len || fflush(f)) {
-		err_sys(e, "cannot write '%s'", path);
-		if (f)
-			fclose(f);
-		return -1;
+	for (size_t i = 0; i < s->nouts; i++) {
+		if (!s->outs[i]->path || !*s->outs[i]->path)
+			continue;
+		str_addf(&text, "%zu\t%s", i, s->outs[i]->path);
+		str_addc(&text, '\0');
 	}
-	fclose(f);
-	return 0;
+	return fs_replace(path, str_cstr(&text), text.len, 0, e);
 }
 
 /* The name is listed before it is given. */
@@ -75,8 +75,8 @@ static int move_beside(struct aside *a, struct repo *r, const char *from, char *
 	fs_temp_name(name);
 	*to = path_join(dir, name);
 	hidden = path_rel(*to, r->root);
-	line = xasprintf("%s\t%s\n", hidden, rel);
-	if (fd < 0 || fs_write_all(fd, line, strlen(line)))
+	line = xasprintf("%s\t%s", hidden, rel);
+	if (fd < 0 || fs_write_all(fd, line, strlen(line) + 1) || fsync(fd))
 		return err_sys(e, "cannot write '%s'", list);
 	return rename(from, *to) ? err_sys(e, "cannot set '%s' aside", from) : 0;
 }
@@ -267,7 +267,6 @@ static void recover_one(struct repo *r, const char *dir)
 {
 	autofree char *list = path_join(dir, "list");
 	autostr struct str text = STR_INIT;
-	autostrvec struct strvec lines = STRVEC_INIT;
 	autoerr struct err e = ERR_INIT;
 	bool kept = false;
 
@@ -279,15 +278,16 @@ static void recover_one(struct repo *r, const char *dir)
 		forget_owner(dir);
 		return;
 	}
-	strvec_split(&lines, str_cstr(&text), '\n');
-	for (size_t i = 0; i < lines.n; i++) {
-		char *tab = strchr(lines.v[i], '\t');
+	str_cstr(&text);
+	for (size_t at = 0, len; at < text.len; at += len + 1) {
+		char *moved = text.buf + at, *tab = strchr(moved, '\t');
 
+		len = strlen(moved);
 		if (!tab)
 			continue;
 		*tab = 0;
-		if (path_is_safe(tab + 1) && path_is_safe(lines.v[i]))
-			kept |= put_back(r, dir, lines.v[i], tab + 1);
+		if (path_is_safe(tab + 1) && path_is_safe(moved))
+			kept |= put_back(r, dir, moved, tab + 1);
 	}
 	proc_fault("aside.recovered");
 	if (!kept)
@@ -296,17 +296,23 @@ static void recover_one(struct repo *r, const char *dir)
 		forget_owner(dir);
 }
 
-/* The run that made it is gone. Its number may have been given again, to us too. */
+/* The run that made it is gone. Its number may have been given again, to us too. On another machine (.dvc on NFS) it means
+ * nothing: its own runs put that right. */
 static bool is_orphan(const char *name)
 {
-	char *end, *last;
+	char *end, *last, host[9];
 	long pid = strtol(name, &end, 10);
 	unsigned long long began;
+	const char *at;
 
 	if (end == name || *end != '-' || pid <= 0)
 		return false;
 	began = strtoull(end + 1, &last, 10);
-	return last == end + 1 || *last != '-' || proc_started((pid_t)pid) != began;
+	if (last == end + 1 || *last != '-')
+		return true;
+	repolock_host(host);
+	at = strchr(last + 1, '-');
+	return at && strcmp(at + 1, host) ? false : proc_started((pid_t)pid) != began;
 }
 
 void aside_recover(struct project *p)

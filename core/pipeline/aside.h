@@ -5,6 +5,7 @@
  *      system, beside its place under a hidden name) and deleted only after the stage has succeeded.
  *  A2  A failed stage gets its former output back where it left nothing in its place; else the former one is kept aside.
  *  A3  What a killed run left is put back by the next run, unless something new stands there; then it is kept.
+ *      A run of another machine on the same disk is left alone: whether it lives cannot be seen from here.
  *  A4  What a failed command itself left is not kept: the next run of the stage removes it.
  */
 #ifndef PIPELINE_ASIDE_H

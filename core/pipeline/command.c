@@ -3,10 +3,13 @@
 #include "core/base/err.h"
 #include "core/base/fs.h"
 #include "core/base/node.h"
+#include "core/base/notice.h"
 #include "core/base/own.h"
+#include "core/base/proc.h"
 #include "core/pipeline/orphans.h"
 
 #include <ctype.h>
+#include <strings.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -61,14 +64,50 @@ void command_lines(struct strvec *out, const struct node *cmd, bool script)
 	}
 }
 
-void command_argv(struct strvec *out, const char *line, bool script)
+static const char *shell_path(void)
 {
 	const char *shell = getenv("SHELL");
-	autofree char *name = NULL;
 
-	if (!shell || !*shell)
-		shell = "/bin/sh";
-	name = xstrdup(path_base(shell));
+	return shell && *shell ? shell : "/bin/sh";
+}
+
+/* fish older than 3.3 has no --no-config; what does not tell its version counts as older. */
+static bool fish_is_old(const char *shell)
+{
+	const char *argv[] = { shell, "--version", NULL };
+	autostr struct str out = STR_INIT;
+	autoerr struct err none = ERR_INIT;
+	const char *version;
+	unsigned major = 0, minor = 0;
+	int status = -1;
+
+	if (proc_run(argv, NULL, NULL, 0, &out, NULL, &status, &none) || status)
+		return true;
+	version = strrchr(str_cstr(&out), ' ');
+	sscanf(version ? version + 1 : out.buf, "%u.%u", &major, &minor);
+	return major < 3 || (major == 3 && minor < 3);
+}
+
+void command_check_shell(struct command_env *env)
+{
+	const char *name = path_base(shell_path());
+
+	if (strcasecmp(name, "fish") != 0)
+		return;
+	if (!env->asked)
+		env->fish_old = fish_is_old(shell_path());
+	env->asked = true;
+	if (env->fish_old && !strcmp(name, "fish"))
+		notice(NOTICE_WARN, "DVC detected that you are using a version of fish shell below 3.3.0 Be aware that it might "
+		       "cause problems by overwriting your current environment variables with values defined in "
+		       "'config.fish', which might affect your command. See https://github.com/treeverse/dvc/issues/1307. ");
+}
+
+void command_argv(struct strvec *out, const struct command_env *env, const char *line, bool script)
+{
+	const char *shell = shell_path();
+	autofree char *name = xstrdup(path_base(shell));
+
 	for (char *c = name; *c; c++)
 		*c = (char)tolower((unsigned char)*c);
 	strvec_push(out, shell);
@@ -77,7 +116,7 @@ void command_argv(struct strvec *out, const char *line, bool script)
 	} else if (!strcmp(name, "bash")) {
 		strvec_push(out, "--noprofile");
 		strvec_push(out, "--norc");
-	} else if (!strcmp(name, "fish")) {
+	} else if (!strcmp(name, "fish") && !env->fish_old) {
 		strvec_push(out, "--no-config");
 	}
 	if (script && strcmp(name, "fish")) {
@@ -100,6 +139,7 @@ void command_env_open(struct command_env *env, const char *root)
 	env->v = xcalloc(n + 4, sizeof(*env->v));
 	env->n = 0;
 	env->stage = NULL;
+	env->asked = env->fish_old = false;
 	for (size_t i = 0; i < n; i++)
 		if (!str_starts(environ[i], "DVC_STAGE=") && !str_starts(environ[i], ORPHANS_MARK "="))
 			env->v[env->n++] = xstrdup(environ[i]);
@@ -122,5 +162,5 @@ void command_env_close(struct command_env *env)
 		free(env->v[i]);
 	free(env->stage);
 	free(env->v);
-	*env = (struct command_env){ NULL, 0, NULL };
+	*env = (struct command_env){ .n = 0 };
 }

@@ -108,10 +108,14 @@ void dag_filter(struct dag *d, const struct strvec *targets, bool full)
 	autofree bool *keep = xcalloc(d->names.n + 1, sizeof(*keep));
 	autofree size_t *from = NULL;
 	autofree size_t *to = NULL;
+	struct map wanted = MAP_INIT;
 	struct plan_graph g;
 
+	for (size_t i = 0; i < targets->n; i++)
+		map_put(&wanted, targets->v[i], d);
 	for (size_t i = 0; i < d->names.n; i++)
-		keep[i] = strvec_has(targets, d->names.v[i]);
+		keep[i] = map_has(&wanted, d->names.v[i]);
+	map_release(&wanted, NULL);
 	g = as_graph(d, &from, &to);
 	if (full)
 		plan_connect(&g, keep);

@@ -9,6 +9,7 @@
 #define BOX_HEIGHT 3
 #define NODES_MAX 20000
 #define CELLS_MAX (256u << 20)
+#define DUMMIES_MAX (1u << 20)
 
 /* A box, or one point of an edge that passes a layer. */
 struct vtx {
@@ -146,6 +147,24 @@ static void rank_optimize(struct sug *s)
 				layer_add(&s->l[v->rank - 1], x);
 			}
 		}
+}
+
+static int too_large(struct err *e)
+{
+	return err_set(e, ERR_FAIL, "the graph is too large to draw: use --dot or --mermaid");
+}
+
+/* Points of edges where they pass a layer: edges times layers at worst. */
+static size_t count_dummies(const struct sug *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->ne; i++) {
+		long passed = s->v[s->e[i].v1].rank - s->v[s->e[i].v0].rank - 1;
+
+		n += passed > 0 ? (size_t)passed : 0;
+	}
+	return n;
 }
 
 static void add_dummies(struct sug *s, long dw, long dh)
@@ -746,7 +765,7 @@ static int paint(struct str *out, const struct sug *s, const char *const *names,
 	c.cols = (long)(ceil(max.x) - floor(min.x)) + 1;
 	c.lines = (long)rint(max.y - min.y);
 	if (c.cols < 1 || c.lines < 1 || (double)c.cols * (double)c.lines > CELLS_MAX)
-		return err_set(e, ERR_FAIL, "the graph is too large to draw: use --dot or --mermaid");
+		return too_large(e);
 	c.c = xcalloc((size_t)(c.cols * c.lines), sizeof(*c.c));
 	for (long i = 0; i < c.cols * c.lines; i++)
 		c.c[i] = ' ';
@@ -854,7 +873,7 @@ static void release(struct sug *s)
 	free(s->conflict);
 }
 
-static void lay_out(struct sug *s, size_t n)
+static int lay_out(struct sug *s, size_t n, struct err *e)
 {
 	autofree size_t *order = xcalloc(n + 1, sizeof(*order));
 	autofree size_t *roots = xcalloc(n + 1, sizeof(*roots));
@@ -872,12 +891,15 @@ static void lay_out(struct sug *s, size_t n)
 	s->yspace = BOX_HEIGHT;
 	rank_init(s, roots, nroots);
 	rank_optimize(s);
+	if (count_dummies(s) > DUMMIES_MAX)
+		return too_large(e);
 	add_dummies(s, w[n / 2], BOX_HEIGHT);
 	setup_layers(s);
 	order_pass(s, false);
 	order_pass(s, true);
 	set_xy(s);
 	route_edges(s);
+	return 0;
 }
 
 int dag_draw(struct str *out, const char *const *names, size_t n, const struct dag_edge *edges, size_t nedges,
@@ -889,10 +911,9 @@ int dag_draw(struct str *out, const char *const *names, size_t n, const struct d
 	if (!n)
 		return 0;
 	if (n > NODES_MAX || nedges > 10 * NODES_MAX)
-		return err_set(e, ERR_FAIL, "the graph is too large to draw: use --dot or --mermaid");
+		return too_large(e);
 	build(&s, names, n, edges, nedges);
-	lay_out(&s, n);
-	rc = paint(out, &s, names, n, e);
+	rc = lay_out(&s, n, e) || paint(out, &s, names, n, e) ? -1 : 0;
 	release(&s);
 	return rc;
 }

@@ -65,7 +65,7 @@ static int spawn(const struct exec_job *j, pid_t *pid)
 	if (!rc)
 		rc = set_attributes(&attr, j->own_group) ? EINVAL : 0;
 	if (!rc)
-		rc = posix_spawn(pid, j->argv[0], &acts, &attr, (char *const *)j->argv, j->env);
+		rc = posix_spawnp(pid, j->argv[0], &acts, &attr, (char *const *)j->argv, j->env);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&acts);
 	return rc;

@@ -164,6 +164,11 @@ static int resolve_targets(struct index *x, const struct plan_opts *o, struct ta
 	return index_targets(x, &names, flags, out, e);
 }
 
+static struct plan_graph graph_of(const struct plan *p)
+{
+	return (struct plan_graph){ p->graph.n, p->graph.from, p->graph.to, p->frozen };
+}
+
 static void link_steps(struct plan *p, const struct index *x, const struct plan_graph *g, const size_t *order,
 		       bool linked)
 {
@@ -202,16 +207,16 @@ static void order_steps(struct plan *p, struct index *x, const struct plan_opts 
 {
 	autofree struct number *numbers = number_stages(x);
 	autofree bool *marked = xcalloc(x->n + 1, sizeof(*marked));
-	autofree bool *cut = xcalloc(x->n + 1, sizeof(*cut));
 	autofree size_t *order = xcalloc(x->n + 1, sizeof(*order));
-	struct index_graph ig = { NULL, NULL, 0 };
 	struct plan_graph g;
 	size_t n = 0;
 
-	index_graph_build(&ig, x);
+	p->index = x;
+	p->frozen = xcalloc(x->n + 1, sizeof(*p->frozen));
+	index_graph_build(&p->graph, x);
 	for (size_t i = 0; i < x->n; i++)
-		cut[i] = x->v[i]->frozen;
-	g = (struct plan_graph){ x->n, ig.from, ig.to, cut };
+		p->frozen[i] = x->v[i]->frozen;
+	g = graph_of(p);
 	for (size_t i = 0; i < t->n; i++) {
 		size_t k = number_of(numbers, x->n, t->v[i].stage);
 
@@ -230,10 +235,27 @@ static void order_steps(struct plan *p, struct index *x, const struct plan_opts 
 	}
 	p->v = xcalloc(n + 1, sizeof(*p->v));
 	p->n = n;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		p->v[i].stage = x->v[order[i]];
+		p->v[i].number = order[i];
+	}
 	link_steps(p, x, &g, order, !o->single_item);
-	index_graph_release(&ig);
+	if (o->single_item)
+		index_graph_release(&p->graph);
+}
+
+bool *plan_dependents(const struct plan *p, size_t step)
+{
+	struct plan_graph g = graph_of(p);
+	bool *hit;
+
+	if (!g.from)
+		return NULL;
+	hit = xcalloc(g.n + 1, sizeof(*hit));
+	hit[p->v[step].number] = true;
+	plan_reach(&g, hit, true);
+	hit[p->v[step].number] = false;
+	return hit;
 }
 
 int plan_make(struct plan *out, struct index *x, const struct plan_opts *given, struct err *e)
@@ -245,13 +267,15 @@ int plan_make(struct plan *out, struct index *x, const struct plan_opts *given, 
 		o.single_item = o.downstream = false;
 	if (!o.all_pipelines && resolve_targets(x, &o, &t, e))
 		return -1;
-	if (o.named)
-		o.named(o.data);
+	if (o.named && o.named(o.data, e)) {
+		targets_release(&t);
+		return -1;
+	}
 	if (!o.single_item && (index_load_rest(x, 0, e) || index_check_graph(x, e))) {
 		targets_release(&t);
 		return -1;
 	}
-	*out = (struct plan){ NULL, 0 };
+	*out = (struct plan){ .n = 0 };
 	order_steps(out, x, &o, &t);
 	targets_release(&t);
 	return 0;
@@ -265,5 +289,7 @@ void plan_release(struct plan *p)
 		free(p->v[i].sources);
 	}
 	free(p->v);
-	*p = (struct plan){ NULL, 0 };
+	free(p->frozen);
+	index_graph_release(&p->graph);
+	*p = (struct plan){ .n = 0 };
 }

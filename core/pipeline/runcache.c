@@ -21,6 +21,7 @@
 #include "core/stage/schema.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -98,8 +99,10 @@ static char *key_dir(struct project *p, const char *key)
 	return xasprintf("%s/runs/%.2s/%s", base, key, key);
 }
 
-static int load_entry(struct node **out, const char *path, struct err *e)
+/* R3 */
+static int load_entry(struct node **out, const struct repo *r, const char *path, struct err *e)
 {
+	autofree char *shown = path_rel(path, r->cwd);
 	autostr struct str text = STR_INIT;
 	autoerr struct err why = ERR_INIT;
 	struct stat st;
@@ -111,9 +114,8 @@ static int load_entry(struct node **out, const char *path, struct err *e)
 		return -1;
 	if (!schema_parse(out, lock_entry_schema(), path, NULL, str_cstr(&text), text.len, 0, &why))
 		return 0;
-	notice(NOTICE_WARN, "corrupted cache file '%s'.", path);
-	unlink(path);
-	return 0;
+	notice(NOTICE_WARN, "corrupted cache file '%s'.", shown);
+	return unlink(path) && errno != ENOENT ? err_sys(e, "cannot remove '%s'", shown) : 0;
 }
 
 /* The newest file of the directory. */
@@ -153,7 +155,7 @@ int runcache_find(struct project *p, const struct stage *s, struct node **entry,
 		return -1;
 	dir = key_dir(p, key);
 	file = newest(dir);
-	return file ? load_entry(entry, file, e) : 0;
+	return file ? load_entry(entry, p->repo, file, e) : 0;
 }
 
 /* A stage that has the entry's outputs and nothing else. */
@@ -287,7 +289,7 @@ int runcache_save(struct project *p, struct stage *s, struct err *e)
 		return -1;
 	dir = key_dir(p, key);
 	path = path_join(dir, value);
-	if (load_entry(&old, path, e) || keep_uncached(p, s, old ? old : entry, e))
+	if (load_entry(&old, p->repo, path, e) || keep_uncached(p, s, old ? old : entry, e))
 		return -1;
 	return old ? 0 : write_entry(p, path, entry, e);
 }

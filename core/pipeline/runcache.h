@@ -3,7 +3,7 @@
  *
  *  R1  Keys, values and files are DVC's, so that either tool finds the other's runs.
  *  R2  An entry names only contents that are in the cache when it is written.
- *  R3  A file that cannot be read is set aside with a warning and counts as absent.
+ *  R3  A file that cannot be read is removed with a warning and counts as absent.
  *
  * Source: format notes, section 8.
  */
@@ -32,7 +32,7 @@ typedef int runcache_bring_fn(struct project *p, const struct item *out, struct 
  * place. */
 int  runcache_restore(struct project *p, struct stage *s, const struct node *entry, bool dry, runcache_bring_fn *bring,
 		      bool *done, struct err *e);
-/* The directories the outputs of an entry need, without touching anything. */
+/* Records what the command made; its outputs are in the cache (R2). */
 int  runcache_save(struct project *p, struct stage *s, struct err *e);
 
 #endif

@@ -10,6 +10,7 @@
 #include "core/base/progress.h"
 #include "core/data/checkout.h"
 #include "core/data/compare.h"
+#include "core/data/import.h"
 #include "core/data/project.h"
 #include "core/data/track.h"
 #include "core/pipeline/aside.h"
@@ -23,6 +24,7 @@
 #include "core/pipeline/settings.h"
 #include "core/repo/repo.h"
 #include "core/repo/repolock.h"
+#include "core/stage/index.h"
 #include "core/stage/lock.h"
 #include "core/stage/pointer.h"
 #include "core/stage/stage.h"
@@ -48,6 +50,8 @@ struct job {
 	unsigned attempt;
 	double deadline;        /* of the attempt; 0: none */
 	bool timed_out, killed;
+	pid_t group;            /* of the command last started; 0: it is in ours */
+	bool compared;          /* all of it: what no reason is given for is as recorded, and in the cache */
 	struct pathlock *paths;
 	struct aside aside;
 	bool quiet;             /* the log has the commands' output only */
@@ -74,7 +78,8 @@ struct runner {
 	struct map limits;      /* name -> running count */
 	struct map locks;       /* dvc.lock -> struct lockfile * */
 	bool last_ran;          /* the step before did something: a blank line follows */
-	bool stop;
+	bool stop;              /* no step begins any more */
+	bool signalled;         /* commands were told of the signal we got */
 	struct strvec failed;
 	struct run_result *result;
 	struct progress progress;
@@ -245,6 +250,14 @@ static void show_log(struct runner *r, struct job *j)
 	r->h->output(str_cstr(&text), text.len, r->h->data);
 }
 
+/* A stage that did not succeed: nothing of it runs on, what was there before is put back. */
+static void undo(struct runner *r, struct job *j, bool ran)
+{
+	if (ran)
+		orphans_end_stage(j->group, j->addressing, r->p->repo->root);
+	aside_restore(&j->aside, r->p, r->plan->v[j->step].stage, ran);
+}
+
 /* --- commands --- */
 
 static int start_line(struct runner *r, struct job *j, struct err *e)
@@ -259,7 +272,7 @@ static int start_line(struct runner *r, struct job *j, struct err *e)
 	if (s->cmd->kind == NODE_SEQ && s->cmd->v[j->next]->kind != NODE_STR)
 		return err_set(e, ERR_FAIL, "expected str, bytes or os.PathLike object, not %s",
 			       node_py_type(s->cmd->v[j->next]));
-	command_argv(&argv, line, j->set.script);
+	command_argv(&argv, &r->env, line, j->set.script);
 	command_env_stage(&r->env, j->addressing);
 	x.argv = (const char *const *)argv.v;
 	x.env = r->env.v;
@@ -273,6 +286,7 @@ static int start_line(struct runner *r, struct job *j, struct err *e)
 	proc_fault("stage.start");
 	if (r->exec->ops->start(r->exec, &x, &j->id, e))
 		return -1;
+	j->group = x.own_group ? (pid_t)j->id : 0;
 	proc_fault("stage.started");
 	return 0;
 }
@@ -285,6 +299,7 @@ static int start_commands(struct runner *r, struct job *j, struct err *e)
 	if (command_check(s->cmd, e))
 		return -1;
 	command_lines(&j->lines, s->cmd, j->set.script);
+	command_check_shell(&r->env);
 	j->deadline = j->set.timeout > 0 ? now() + j->set.timeout : 0;
 	if (!j->lines.n)
 		return 0;
@@ -369,36 +384,26 @@ static bool source_differs(const struct step *st, const struct item *dep)
 	return false;
 }
 
-/* Takes out of the reasons what --allow-missing does not count. */
-static void forgive_missing(const struct step *st, struct stage_status *status)
+/* --allow-missing: all that differs is data that is not there. */
+static bool only_missing(const struct step *st, const struct stage_status *status)
 {
-	size_t n = 0;
-
 	for (size_t i = 0; i < status->n; i++) {
-		struct reason *x = &status->v[i];
+		const struct reason *x = &status->v[i];
 		bool gone = x->state && !strcmp(x->state, "deleted") && !x->param;
 		bool missing = gone || (x->state && !strcmp(x->state, "not in cache"));
-		bool drop = (x->kind == REASON_DEP && gone && !source_differs(st, x->item)) ||
-			(x->kind == REASON_OUT && missing);
 
-		if (drop) {
-			struct stage_status one = { x, 1, 0 };
-
-			one.v = xmemdup(x, sizeof(*x));
-			stage_status_release(&one);
-			continue;
-		}
-		status->v[n++] = *x;
+		if (!(x->kind == REASON_DEP && gone && !source_differs(st, x->item)) && !(x->kind == REASON_OUT && missing))
+			return false;
 	}
-	status->n = n;
+	return true;
 }
 
-static int unchanged(struct runner *r, size_t i, struct stage_status *st, bool *same, struct err *e)
+static int unchanged(struct runner *r, size_t i, struct job *j, struct stage_status *st, bool *same, struct err *e)
 {
 	struct stage *s = r->plan->v[i].stage;
-	bool cut = compare_stage(r->p, s, st, e);
 
-	if (cut) {
+	j->compared = !compare_stage(r->p, s, st, e);
+	if (!j->compared) {
 		if (e->code == ERR_INTR || (!st->n && !compare_command_changed(s)))
 			return -1;
 		err_release(e);         /* the first change is enough; it would not have been looked further */
@@ -407,9 +412,8 @@ static int unchanged(struct runner *r, size_t i, struct stage_status *st, bool *
 	for (size_t k = s->frozen ? st->n : 0; k--;)
 		if (st->v[k].kind == REASON_ALWAYS)
 			st->v[k] = st->v[--st->n];
-	if (r->o->allow_missing)
-		forgive_missing(&r->plan->v[i], st);
-	*same = !cut && !st->n && !r->forced[i];
+	*same = j->compared && !r->forced[i] &&
+		(r->o->allow_missing ? only_missing(&r->plan->v[i], st) : !st->n);
 	return 0;
 }
 
@@ -436,15 +440,16 @@ static int pull_data(struct runner *r, size_t i, const char *addressing, bool *d
 	struct checkout_opts o = { .force = false };
 	struct checkout_result res;
 	int rc = compare_stage(r->p, s, &st, e);
+	bool may = only_missing(&r->plan->v[i], &st);
 
 	*done = false;
-	if (!rc)
-		forgive_missing(&r->plan->v[i], &st);
-	if (rc || st.n || !r->h->pull) {
-		stage_status_release(&st);
-		return rc;
-	}
 	stage_status_release(&st);
+	if (rc && !may && e->code != ERR_INTR) {
+		err_release(e);         /* it runs anyway */
+		return 0;
+	}
+	if (rc || !may || !r->h->pull)
+		return rc;
 	notice(NOTICE_INFO, "Pulling data for stage: '%s'", addressing);
 	if (r->h->pull(r->p, s, NULL, e))
 		return -1;
@@ -468,12 +473,32 @@ static bool outs_recorded(const struct stage *s)
 	return true;
 }
 
-static bool deps_changed(const struct stage_status *st)
+static bool has_dep_reason(const struct stage_status *st)
 {
 	for (size_t i = 0; i < st->n; i++)
-		if (st->v[i].kind == REASON_DEP || st->v[i].kind == REASON_ALWAYS)
+		if (st->v[i].kind == REASON_DEP)
 			return true;
 	return false;
+}
+
+/* Asked anew when they may have been pulled since. */
+static int deps_changed(struct runner *r, struct stage *s, const struct stage_status *st, bool *changed, struct err *e)
+{
+	const struct compare_opts o = { .deps_only = true };
+	struct stage_status now = { NULL, 0, 0 };
+	int rc = 0;
+
+	*changed = has_dep_reason(st);
+	if (!*changed || !r->o->pull)
+		return 0;
+	rc = compare_stage_with(r->p, s, &o, &now, e);
+	*changed = now.n > 0;
+	stage_status_release(&now);
+	if (rc && *changed && e->code != ERR_INTR) {
+		err_release(e);
+		return 0;
+	}
+	return rc;
 }
 
 /* An input may be the output of a stage that only would run. */
@@ -492,13 +517,16 @@ static bool deps_there(const struct runner *r, const struct stage *s)
 static int try_cached(struct runner *r, struct stage *s, const struct stage_status *st, bool *done, struct err *e)
 {
 	autonode struct node *entry = NULL;
+	bool changed;
 
 	*done = false;
 	if (!runcache_can(s)) {
 		/* DVC hashes the inputs before it looks at what the outputs allow */
 		return r->o->dry || !runcache_asks(s) ? 0 : record_deps_there(r->p, s, e);
 	}
-	if (!compare_command_changed(s) && !deps_changed(st) && outs_recorded(s)) {
+	if (deps_changed(r, s, st, &changed, e))
+		return -1;
+	if (!compare_command_changed(s) && !changed && outs_recorded(s)) {
 		entry = lock_entry(s);
 	} else {
 		/* dry, as DVC: the inputs that dvc.lock has are asked for, not the present ones */
@@ -512,12 +540,19 @@ static int try_cached(struct runner *r, struct stage *s, const struct stage_stat
 	return entry ? runcache_restore(r->p, s, entry, r->o->dry, r->o->pull ? r->h->bring : NULL, done, e) : 0;
 }
 
+static bool syncs_import(const struct stage *s)
+{
+	return (stage_is_import(s) && !s->frozen) || stage_is_partial_import(s);
+}
+
 static int run_dry(struct runner *r, size_t i, struct job *j, const struct stage_status *st, struct err *e)
 {
 	struct stage *s = r->plan->v[i].stage;
 	bool cached;
 
-	if (!s->cmd || !node_truthy(s->cmd) || s->frozen)
+	if (syncs_import(s))
+		import_announce(r->p, s);
+	if (!s->cmd || !node_truthy(s->cmd) || s->frozen || syncs_import(s))
 		return 0;
 	if (!r->forced[i] && try_cached(r, s, st, &cached, e))
 		return -1;
@@ -532,9 +567,7 @@ static int run_dry(struct runner *r, size_t i, struct job *j, const struct stage
 
 static int run_verify(struct runner *r, struct job *j, struct stage *s, struct err *e)
 {
-	bool import = stage_is_import(s);
-
-	if ((import && !s->frozen) || stage_is_partial_import(s)) {
+	if (syncs_import(s)) {
 		if (!r->h->import)
 			return err_set(e, ERR_UNSUPPORTED, "imports are updated by 'update'");
 		return r->h->import(r->p, s, e);        /* writes the pointer itself */
@@ -594,7 +627,7 @@ static enum begin run_stage(struct runner *r, size_t i, struct job *j, const str
 		return run_verify(r, j, s, e) ? BEGIN_FAILED : BEGIN_FINISHED;
 	if (ignore_outputs(r, e))
 		return BEGIN_FAILED;
-	if (aside_take(&j->aside, r->p, s, r->forced[i] && !r->o->explain ? NULL : st, e) || record_unprotect(r->p, s, e))
+	if (aside_take(&j->aside, r->p, s, j->compared ? st : NULL, e) || record_unprotect(r->p, s, e))
 		return BEGIN_FAILED;
 	if (!r->forced[i]) {
 		if (r->o->pull && pull_deps(r, s, e))
@@ -628,7 +661,7 @@ static enum begin decide(struct runner *r, size_t i, struct job *j, struct stage
 	if (s->frozen && !stage_is_import(s))
 		notice(NOTICE_WARN, "stage: '%s' is frozen. Its dependencies are not going to be reproduced.",
 		       j->addressing);
-	if ((!r->forced[i] || r->o->explain) && unchanged(r, i, st, &same, e))
+	if ((!r->forced[i] || r->o->explain) && unchanged(r, i, j, st, &same, e))
 		return BEGIN_FAILED;
 	if (same) {
 		notice(NOTICE_INFO, s->kind == STAGE_SINGLE && !s->cmd ? "'%s' didn't change, skipping" :
@@ -681,44 +714,40 @@ static void step_done(struct runner *r, size_t i, bool ran)
 	release_waiting(r, i);
 }
 
-/* Everything that needs the failed step, in its order. */
+/* 'a', 'b' and 'c' */
+static void add_quoted(struct str *out, const struct strvec *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		str_addf(out, "%s'%s'", !i ? "" : i + 1 == names->n ? " and " : ", ", names->v[i]);
+}
+
+/* Everything that needs the failed step, planned or not: first what is planned, in its order. */
 static void leave_out(struct runner *r, size_t i)
 {
-	autofree size_t *stack = xcalloc(r->plan->n + 1, sizeof(*stack));
-	autofree bool *hit = xcalloc(r->plan->n + 1, sizeof(*hit));
-	autostr struct str names = STR_INIT;
-	size_t n = 0, count = 0, shown = 0;
+	autofree bool *hit = plan_dependents(r->plan, i);
+	autostrvec struct strvec names = STRVEC_INIT;
+	autostr struct str text = STR_INIT;
 
-	stack[n++] = i;
-	while (n) {
-		const struct step *s = &r->plan->v[stack[--n]];
+	for (size_t k = 0; hit && k < r->plan->n; k++) {
+		const struct step *s = &r->plan->v[k];
 
-		for (size_t k = 0; k < s->ndown; k++) {
-			if (hit[s->down[k]])
-				continue;
-			hit[s->down[k]] = true;
-			count++;
-			stack[n++] = s->down[k];
-		}
-	}
-	for (size_t k = 0; k < r->plan->n; k++) {
-		autofree char *name = NULL;
-
-		if (!hit[k])
+		if (!hit[s->number])
 			continue;
-		name = address(r, r->plan->v[k].stage);
-		str_addf(&names, "%s'%s'", !shown ? "" : shown + 1 == count ? " and " : ", ", name);
-		shown++;
+		hit[s->number] = false;
+		strvec_take(&names, address(r, s->stage));
 		if (r->state[k] == STEP_WAITS)
 			r->state[k] = STEP_LEFT_OUT;
 	}
-	if (count)
-		notice(NOTICE_WARN, "Stage%s %s will be skipped due to this failure", count > 1 ? "s" : "",
-		       str_cstr(&names));
+	for (size_t k = 0; hit && k < r->plan->index->n; k++)
+		if (hit[k])
+			strvec_take(&names, address(r, r->plan->index->v[k]));
+	if (!names.n)
+		return;
+	add_quoted(&text, &names);
+	notice(NOTICE_WARN, "Stage%s %s will be skipped due to this failure", names.n > 1 ? "s" : "", str_cstr(&text));
 }
 
-/* 0 when the run goes on. */
-static int step_failed(struct runner *r, size_t i, const char *addressing, struct err *why, struct err *e)
+static void step_failed(struct runner *r, size_t i, const char *addressing, struct err *why, struct err *e)
 {
 	r->state[i] = STEP_FAILED;
 	strvec_push(&r->failed, addressing);
@@ -734,7 +763,7 @@ static int step_failed(struct runner *r, size_t i, const char *addressing, struc
 		} else {
 			notice(NOTICE_ERROR, "failed to reproduce '%s': %s", addressing, why->msg);
 		}
-		return -1;
+		return;
 	}
 	notice(NOTICE_WARN, "%s%s", why->plain && !why->report ? why->plain : why->msg,
 	       r->o->on_error == RUN_IGNORE ? " (ignored)" : "");
@@ -742,24 +771,23 @@ static int step_failed(struct runner *r, size_t i, const char *addressing, struc
 		leave_out(r, i);
 	else
 		release_waiting(r, i);
-	return 0;
 }
 
-static int step_begin(struct runner *r, size_t i, struct err *e)
+static void step_begin(struct runner *r, size_t i, struct err *e)
 {
 	struct stage_status st = { NULL, 0, 0 };
 	struct stage_settings set;
 	autoerr struct err why = ERR_INIT;
 	struct job *j;
 	enum begin b;
-	int rc = 0;
 
 	if (r->last_ran && !parallel(r))
 		notice(NOTICE_INFO, "%s", "");
 	if (settings_read(&set, r->plan->v[i].stage, &why)) {
 		autofree char *name = address(r, r->plan->v[i].stage);
 
-		return step_failed(r, i, name, &why, e);
+		step_failed(r, i, name, &why, e);
+		return;
 	}
 	j = job_new(r, i, &set);
 	b = decide(r, i, j, &st, &why);
@@ -768,17 +796,16 @@ static int step_begin(struct runner *r, size_t i, struct err *e)
 		r->state[i] = STEP_RUNS;
 		limits_count(r, &j->set, 1);
 		r->jobs[r->njobs++] = j;
-		return 0;
+		return;
 	}
 	if (b == BEGIN_FAILED) {
 		show_log(r, j);
-		aside_restore(&j->aside, r->p, r->plan->v[i].stage, j->lines.n > 0 && !r->o->dry);
-		rc = step_failed(r, i, j->addressing, &why, e);
+		undo(r, j, j->lines.n > 0 && !r->o->dry);
+		step_failed(r, i, j->addressing, &why, e);
 	} else {
 		step_done(r, i, b == BEGIN_FINISHED);
 	}
 	job_free(r, j);
-	return rc;
 }
 
 static int command_failed(const struct job *j, int status, struct err *e)
@@ -807,6 +834,7 @@ static int job_continue(struct runner *r, struct job *j, int status, struct err 
 	j->attempt++;
 	say(j, "%s\nRetrying stage '%s' (%u of %u)", e->msg, j->addressing, j->attempt, j->set.retries);
 	err_release(e);
+	orphans_end_stage(j->group, j->addressing, r->p->repo->root);
 	for (size_t i = 0; i < s->nouts; i++) {
 		struct item *o = s->outs[i];
 
@@ -820,11 +848,10 @@ static int job_continue(struct runner *r, struct job *j, int status, struct err 
 	return start_line(r, j, e) ? -1 : 1;
 }
 
-static int job_finished(struct runner *r, size_t k, int outcome, struct err *why, struct err *e)
+static void job_finished(struct runner *r, size_t k, int outcome, struct err *why, struct err *e)
 {
 	struct job *j = r->jobs[k];
 	size_t i = j->step;
-	int rc = 0;
 
 	r->jobs[k] = r->jobs[--r->njobs];
 	limits_count(r, &j->set, -1);
@@ -832,14 +859,13 @@ static int job_finished(struct runner *r, size_t k, int outcome, struct err *why
 	if (!outcome && record(r, i, why))
 		outcome = -1;
 	if (outcome) {
-		aside_restore(&j->aside, r->p, r->plan->v[i].stage, true);
-		rc = step_failed(r, i, j->addressing, why, e);
+		undo(r, j, true);
+		step_failed(r, i, j->addressing, why, e);
 	} else {
 		aside_drop(&j->aside);
 		step_done(r, i, true);
 	}
 	job_free(r, j);
-	return rc;
 }
 
 /* --- the loop --- */
@@ -902,9 +928,9 @@ static int wait_time(const struct runner *r)
 
 static void pass_signal(struct runner *r)
 {
-	if (!proc_cancelled() || r->stop)
+	if (!proc_cancelled() || r->signalled)
 		return;
-	r->stop = true;
+	r->stop = r->signalled = true;
 	for (size_t k = 0; k < r->njobs; k++)
 		r->exec->ops->signal(r->exec, r->jobs[k]->id, parallel(r) ? SIGINT : SIGTERM);
 }
@@ -917,38 +943,52 @@ static size_t job_of(const struct runner *r, int64_t id)
 	BUG("no job has the id of a finished command");
 }
 
-/* Waits for one command with the repository lock given back. */
+/* Until one job is over, good or not. -1: it cannot be waited for. */
+static int await_job(struct runner *r, size_t *k, int *outcome, struct err *why, struct err *e)
+{
+	int64_t id = 0;
+	int status = 0, got;
+
+	do {
+		got = r->exec->ops->wait(r->exec, wait_time(r), &id, &status, e);
+		if (got < 0)
+			return -1;
+		pass_signal(r);
+		enforce_deadlines(r);
+		if (!got)
+			continue;
+		*k = job_of(r, id);
+		*outcome = job_continue(r, r->jobs[*k], status, why);
+	} while (!got || *outcome > 0);
+	if (*outcome)
+		orphans_end_stage(r->jobs[*k]->group, r->jobs[*k]->addressing, r->p->repo->root);
+	return 0;
+}
+
+/* One job to its end, with the repository lock given back meanwhile. -1: the run cannot go on; a step's failure is none. */
 static int wait_one(struct runner *r, struct err *e)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, old;
 	autoerr struct err why = ERR_INIT;
-	int64_t id = 0;
-	int status = 0, got, outcome = 1;
-	size_t k = 0;
+	int outcome = 1, rc;
+	size_t k = r->njobs;
 
 	release_idle(r);
 	if (r->lock && repolock_pause(r->lock, e))
 		return -1;
 	if (!parallel(r))
 		sigaction(SIGINT, &ignore, &old);       /* the terminal's Ctrl-C is the command's, as with DVC */
-	for (;;) {
-		got = r->exec->ops->wait(r->exec, wait_time(r), &id, &status, e);
-		if (got < 0)
-			break;
-		pass_signal(r);
-		enforce_deadlines(r);
-		if (!got)
-			continue;
-		k = job_of(r, id);
-		outcome = job_continue(r, r->jobs[k], status, &why);
-		if (outcome <= 0)
-			break;
-	}
+	rc = await_job(r, &k, &outcome, &why, e);
 	if (!parallel(r))
 		sigaction(SIGINT, &old, NULL);
-	if (r->lock && repolock_resume(r->lock, got < 0 ? &why : e))
-		return -1;
-	return got < 0 ? -1 : job_finished(r, k, outcome, &why, e);
+	if (r->lock && repolock_resume(r->lock, rc ? &why : e)) {
+		if (!rc)
+			err_set(&why, e->code, "%s", e->msg);
+		outcome = rc = -1;
+	}
+	if (k < r->njobs)
+		job_finished(r, k, outcome, &why, e);
+	return rc;
 }
 
 static void kill_all(struct runner *r)
@@ -962,7 +1002,7 @@ static void kill_all(struct runner *r)
 	while (r->njobs && r->exec->ops->wait(r->exec, 1000, &id, &status, &e) > 0) {
 		size_t k = job_of(r, id);
 
-		aside_restore(&r->jobs[k]->aside, r->p, r->plan->v[r->jobs[k]->step].stage, true);
+		undo(r, r->jobs[k], true);
 		job_free(r, r->jobs[k]);
 		r->jobs[k] = r->jobs[--r->njobs];
 	}
@@ -982,7 +1022,7 @@ static int loop(struct runner *r, struct err *e)
 		}
 		if (!r->njobs)
 			break;
-		if (wait_one(r, e) && !r->stop) {
+		if (wait_one(r, e)) {
 			kill_all(r);
 			return -1;
 		}
@@ -999,20 +1039,36 @@ static int raise_failed(struct runner *r, struct err *e)
 
 	if (!n || r->o->on_error == RUN_IGNORE)
 		return 0;
-	for (size_t i = 0; i < n; i++)
-		str_addf(&names, "%s'%s'", !i ? "" : i + 1 == n ? " and " : ", ", r->failed.v[i]);
+	add_quoted(&names, &r->failed);
 	err_set(e, ERR_FAIL, "failed to reproduce%s %s", n > 1 ? " stages:" : "", str_cstr(&names));
 	e->exit_status = 255;
 	return -1;
 }
 
-static void free_lock(void *l)
+static void close_lock(void *l)
 {
-	autoerr struct err e = ERR_INIT;
-
-	if (lockfile_sync(l, &e))
-		notice(NOTICE_WARN, "%s", e.msg);
 	lockfile_close(l);
+}
+
+/* A failure to sync is that of the run, unless it has another. */
+static int close_locks(struct runner *r, struct err *e)
+{
+	struct map_entry *it;
+	int rc = 0;
+
+	for (size_t i = 0; (it = map_next(&r->locks, &i));) {
+		autoerr struct err why = ERR_INIT;
+
+		if (!lockfile_sync(it->value, &why))
+			continue;
+		if (e->code)
+			notice(NOTICE_WARN, "%s", why.msg);
+		else
+			err_move(e, &why);
+		rc = -1;
+	}
+	map_release(&r->locks, close_lock);
+	return rc;
 }
 
 int runner_run(struct project *p, struct plan *plan, struct repolock *lock, const struct run_opts *o,
@@ -1042,7 +1098,8 @@ int runner_run(struct project *p, struct plan *plan, struct repolock *lock, cons
 		progress_end(&r.progress);
 	if (!rc)
 		rc = raise_failed(&r, e);
-	map_release(&r.locks, free_lock);
+	if (close_locks(&r, e))
+		rc = -1;
 	map_release(&r.limits, NULL);
 	command_env_close(&r.env);
 	executor_close(r.exec);

@@ -31,6 +31,8 @@ struct collect {
 	const struct values_opts *o;
 	struct node *files;
 	struct node *used;              /* of templates */
+	struct tree *dir;               /* the manifest read last, of dir_id */
+	struct oid dir_id;
 };
 
 static void want(struct collect *c, const char *path, const struct strvec *keys)
@@ -110,10 +112,10 @@ static int collect_files(struct collect *c, struct err *e)
 	const struct repo *r = c->p->repo;
 
 	for (size_t i = 0; c->o->targets && i < c->o->targets->n; i++) {
-		autofree char *abs = path_abs(c->o->targets->v[i]);
-		autofree char *rel = path_rel(abs, r->root);
-
-		const char *path = c->o->kind == VALUES_METRICS ? rel : c->o->targets->v[i];
+		const char *target = c->o->targets->v[i];
+		bool below_root = c->o->kind == VALUES_PARAMS && *target != '/';        /* else below where the user stands */
+		autofree char *abs = below_root ? path_join(r->root, target) : path_abs(target), *norm = path_norm(abs);
+		autofree char *path = path_rel(norm, r->root);
 
 		want(c, strcmp(path, ".") ? path : "", NULL);
 	}
@@ -176,7 +178,6 @@ static struct node *absent(const char *path)
 static int find_object(struct collect *c, const char *rel, struct oid *out, struct store **store, struct err *e)
 {
 	struct item *i = index_out_of(c->x, rel);
-	struct tree *t = NULL;
 	const struct tree_entry *te;
 	struct oid dir;
 
@@ -186,12 +187,15 @@ static int find_object(struct collect *c, const char *rel, struct oid *out, stru
 		*out = dir;
 		return strcmp(i->path, rel) ? -1 : 0;
 	}
-	if (tree_load(&t, *store, &dir, e))
-		return -1;
-	te = strlen(rel) > strlen(i->path) ? tree_find(t, rel + strlen(i->path) + (*i->path != 0)) : NULL;
+	if (!c->dir || !oid_eq(&c->dir_id, &dir)) {
+		tree_free(take(c->dir));
+		if (tree_load(&c->dir, *store, &dir, e))
+			return -1;
+		c->dir_id = dir;
+	}
+	te = strlen(rel) > strlen(i->path) ? tree_find(c->dir, rel + strlen(i->path) + (*i->path != 0)) : NULL;
 	if (te)
 		*out = te->id;
-	tree_free(t);
 	return te ? 0 : -1;
 }
 
@@ -449,7 +453,7 @@ static char *brief(const char *msg)
 
 static int gather(struct project *p, struct srctree *t, const struct values_opts *o, struct node **out, struct err *e)
 {
-	struct collect c = { p, t, NULL, o, node_map(), NULL };
+	struct collect c = { .p = p, .tree = t, .o = o, .files = node_map() };
 	struct node *data = node_map();
 	bool own = !srctree_is_workspace(t);
 	autoerr struct err why = ERR_INIT;
@@ -488,6 +492,7 @@ static int gather(struct project *p, struct srctree *t, const struct values_opts
 undo:
 	node_free(data);
 	node_free(c.files);
+	tree_free(c.dir);
 	if (own)
 		index_free(c.x);
 	return rc;
@@ -619,21 +624,21 @@ int values_show(struct project *p, const struct values_opts *o, struct node **ou
 		autofree char *branch = active_branch(p->repo);
 		const struct node *b = branch ? node_get(all, branch) : NULL, *w = node_get(all, "workspace");
 
-		if (b && w && !values_has_error(w) && node_equal(b, w))
+		if (b && w && !values_failed(w) && node_equal(b, w))
 			node_del(all, "workspace");
 	}
 	*out = take(all);
 	return 0;
 }
 
-bool values_has_error(const struct node *n)
+bool values_failed(const struct node *rev)
 {
-	if (!node_is(n, NODE_MAP) && !node_is(n, NODE_SEQ))
-		return false;
-	if (node_get(n, "error"))
+	const struct node *data = node_get(rev, "data");
+
+	if (node_get(rev, "error"))
 		return true;
-	for (size_t i = 0; i < n->n; i++)
-		if (values_has_error(n->v[i]))
+	for (size_t i = 0; data && i < data->n; i++)
+		if (node_get(data->v[i], "error"))
 			return true;
 	return false;
 }

@@ -30,6 +30,7 @@ int  values_show(struct project *p, const struct values_opts *o, struct node **o
 struct node *values_diff(const struct node *result, const char *a, const char *b, bool all);
 /* Keys joined by dots; a scalar gives the key "". Lists become their Python text. */
 struct node *values_flatten(const struct node *data);
-bool values_has_error(const struct node *rev_result);
+/* Of one revision's result: it, or one of its files, could not be read. What a file says under "error" does not count. */
+bool values_failed(const struct node *rev);
 
 #endif

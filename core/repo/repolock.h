@@ -27,6 +27,8 @@ void repolock_release(struct repolock *l);              /* NULL is fine */
 int  repolock_pause(struct repolock *l, struct err *e);
 int  repolock_resume(struct repolock *l, struct err *e);
 
+void repolock_host(char out[9]);                        /* a mark of this machine: process numbers mean nothing on another */
+
 struct pathlock;
 int  pathlock_take(struct pathlock **out, struct repo *r, const struct strvec *read, const struct strvec *write,
 		   const char *cmd, struct err *e);     /* absolute paths */

@@ -195,17 +195,28 @@ struct group {
 	const char *name;
 	const struct node *raw, *body;  /* body: the definition each stage starts from */
 	struct node *own_body;
-	struct node *data;              /* owned; foreach: the iterable. matrix: map suffix -> map */
+	struct node *data;              /* owned; foreach: the iterable. matrix: map suffix -> map of values borrowed from axes */
+	struct node *axes;              /* matrix: name -> list */
 	struct tmpl_origin from;        /* foreach: where the iterable stands, when somebody asked */
 	bool is_matrix;
 	struct map items;               /* suffix -> struct node * (borrowed from data), foreach and matrix alike */
 };
 
+/* A combination's values are those of the axes: a copy for each would be as large as the product of the axes. */
+static void give_back(struct node *combination)
+{
+	for (size_t i = 0; i < combination->n; i++)
+		combination->v[i] = NULL;
+}
+
 static void group_release(struct group *g)
 {
 	map_release(&g->items, NULL);
 	str_release(&g->from.path);
+	for (size_t i = 0; g->is_matrix && g->data && i < g->data->n; i++)
+		give_back(g->data->v[i]);
 	node_free(g->data);
+	node_free(g->axes);
 	node_free(g->own_body);
 }
 
@@ -327,26 +338,44 @@ static struct node *axis_list(const struct node *v)
 	return l;
 }
 
-static int add_combination(struct tmpl *t, const struct node *raw, struct node *out, const struct node *axes,
-			   const size_t *at, struct err *e)
+static void lend(struct node *map, const char *key, struct node *value)
+{
+	for (size_t i = 0; i < map->n; i++)
+		if (node_is_str(map->k[i], key)) {
+			map->v[i] = value;
+			return;
+		}
+	node_set(map, key, value);
+}
+
+static int add_combination(struct tmpl *t, const struct node *raw, struct group *g, const size_t *at, struct err *e)
 {
 	autostr struct str suffix = STR_INIT;
-	autonode struct node *d = node_map();
+	struct node *d, *same;
 
-	for (size_t a = 0; a < axes->n; a++) {
-		const struct node *v = axes->v[a]->v[at[a]];
-		autostr struct str name = STR_INIT;
+	for (size_t a = 0; a < g->axes->n; a++) {
+		const struct node *v = g->axes->v[a]->v[at[a]];
 
-		node_py_str(&name, axes->k[a]);
-		node_set(d, str_cstr(&name), node_copy(v));
 		if (a)
 			str_addc(&suffix, '-');
-		if (is_collection(v))
-			str_addf(&suffix, "%s%zu", str_cstr(&name), at[a]);
-		else if (add_suffix(t, &suffix, raw->v[a], axes->v[a], at[a], e))
+		if (is_collection(v)) {
+			node_py_str(&suffix, g->axes->k[a]);
+			str_addf(&suffix, "%zu", at[a]);
+		} else if (add_suffix(t, &suffix, raw->v[a], g->axes->v[a], at[a], e)) {
 			return -1;
+		}
 	}
-	node_set(out, str_cstr(&suffix), take(d));
+	same = node_get(g->data, str_cstr(&suffix));
+	if (same)
+		give_back(same);
+	d = node_map();
+	for (size_t a = 0; a < g->axes->n; a++) {
+		autostr struct str name = STR_INIT;
+
+		node_py_str(&name, g->axes->k[a]);
+		lend(d, str_cstr(&name), g->axes->v[a]->v[at[a]]);
+	}
+	node_set(g->data, str_cstr(&suffix), d);
 	return 0;
 }
 
@@ -354,7 +383,7 @@ static int load_matrix(struct tmpl *t, struct group *g, struct err *e)
 {
 	const struct node *raw = node_get(g->raw, "matrix");
 	autonode struct node *src = NULL;
-	autonode struct node *axes = node_map();
+	struct node *axes = g->axes = node_map();
 	autofree size_t *at = NULL;
 	size_t total = 1;
 
@@ -372,7 +401,7 @@ static int load_matrix(struct tmpl *t, struct group *g, struct err *e)
 	g->data = node_map();
 	at = xcalloc(axes->n + 1, sizeof(*at));
 	for (size_t c = 0; c < total; c++) {
-		if (add_combination(t, raw, g->data, axes, at, e))
+		if (add_combination(t, raw, g, at, e))
 			return -1;
 		for (size_t a = axes->n; a-- && ++at[a] == axes->v[a]->n;)
 			at[a] = 0;

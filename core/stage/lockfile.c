@@ -6,16 +6,13 @@
 #include "core/base/node.h"
 #include "core/base/notice.h"
 #include "core/base/own.h"
-#include "core/base/proc.h"
 #include "core/base/str.h"
-#include "core/base/temps.h"
 #include "core/base/yaml.h"
 #include "core/repo/repo.h"
 #include "core/stage/lock_priv.h"
 #include "core/stage/schema.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -286,36 +283,6 @@ static void build(struct str *out, struct lockfile *l)
 	str_add(out, str_cstr(&l->tail), l->tail.len);
 }
 
-/* By rename, so that a killed run leaves the old or the new file; the disk is asked at most once a second. */
-static int replace_quickly(struct lockfile *l, const struct str *text, struct err *e)
-{
-	autofree char *dir = path_dir(l->path);
-	autofree char *tmp = NULL;
-	autoclose int fd = -1;
-	char name[32];
-
-	temps_note(dir);
-	fs_temp_scratch(name);
-	tmp = path_join(dir, name);
-	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (fd < 0)
-		return err_sys(e, "cannot create a temporary beside '%s'", l->show);
-	if (fs_write_all(fd, str_cstr(text), text->len)) {
-		err_sys(e, "cannot write '%s'", l->show);
-		goto undo;
-	}
-	proc_fault("lock-rename");
-	if (rename(tmp, l->path)) {
-		err_sys(e, "cannot replace '%s'", l->show);
-		goto undo;
-	}
-	l->synced = false;
-	return 0;
-undo:
-	unlink(tmp);
-	return -1;
-}
-
 static void wrote(struct lockfile *l)
 {
 	autofree char *abs = repo_abs(l->repo, l->rel);
@@ -323,6 +290,7 @@ static void wrote(struct lockfile *l)
 	repo_wrote(l->repo, abs);
 }
 
+/* By rename, so that a killed run leaves the old or the new file; the disk is asked at most once a second. */
 static int replace(struct lockfile *l, struct err *e)
 {
 	autostr struct str text = STR_INIT;
@@ -335,8 +303,10 @@ static int replace(struct lockfile *l, struct err *e)
 			return -1;
 		clock_gettime(CLOCK_MONOTONIC, &l->last_sync);
 		l->synced = true;
-	} else if (replace_quickly(l, &text, e)) {
-		return -1;
+	} else {
+		if (fs_replace_unsynced(l->path, str_cstr(&text), text.len, e))
+			return -1;
+		l->synced = false;
 	}
 	l->absent = false;
 	if (lstat(l->path, &l->st))
@@ -346,13 +316,10 @@ static int replace(struct lockfile *l, struct err *e)
 
 int lockfile_sync(struct lockfile *l, struct err *e)
 {
-	autoclose int fd = -1;
-
 	if (l->synced || l->absent)
 		return 0;
-	fd = open(l->path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd))
-		return err_sys(e, "cannot sync '%s'", l->show);
+	if (fs_sync(l->path, e))
+		return -1;
 	l->synced = true;
 	return 0;
 }
@@ -493,18 +460,37 @@ static int drop_file(struct lockfile *l, struct err *e)
 	return 0;
 }
 
+/* No stage is left. Other sections are the user's, as in dvc.yaml. */
+static int drop_stages(struct lockfile *l, struct err *e)
+{
+	autonode struct node *doc = take(l->whole);
+	autostr struct str text = STR_INIT;
+
+	str_add(&text, str_cstr(&l->head), l->head.len);
+	str_add(&text, str_cstr(&l->tail), l->tail.len);
+	if (!doc && yaml_parse(&doc, str_cstr(&text), text.len, l->shown, YAML_KEEP, e))
+		return -1;
+	node_del(doc, "stages");
+	if (doc->n == (node_get(doc, "schema") ? 1 : 0))
+		return drop_file(l, e);
+	forget(l);
+	l->whole = take(doc);
+	return 0;
+}
+
 int lockfile_remove(struct lockfile *l, const char *name, struct err *e)
 {
-	struct node *stages = node_get(l->whole, "stages");
+	struct node *stages;
 	size_t i;
 
 	if (refresh(l, e))
 		return -1;
+	stages = node_get(l->whole, "stages");
 	if (l->whole) {
 		if (!stages || !node_del(stages, name))
 			return 0;
-		if (!stages->n)
-			return drop_file(l, e);
+		if (!stages->n && drop_stages(l, e))
+			return -1;
 	} else {
 		struct map again = MAP_INIT;
 
@@ -520,9 +506,11 @@ int lockfile_remove(struct lockfile *l, const char *name, struct err *e)
 			map_put(&again, l->v[k].name, (void *)(uintptr_t)(k + 1));
 		map_release(&l->by_name, NULL);
 		l->by_name = again;
-		if (!l->n)
-			return drop_file(l, e);
+		if (!l->n && drop_stages(l, e))
+			return -1;
 	}
+	if (l->absent)
+		return 0;
 	if (replace(l, e))
 		return -1;
 	wrote(l);

@@ -258,16 +258,15 @@ static int by_value(const void *a, const void *b)
 static struct node *as_set(struct node *seq)
 {
 	struct node *set = node_seq();
+	autonode struct node *seen = node_map();
 	bool ints = true;
 
 	set->is_set = true;
 	for (size_t i = 0; i < seq->n; i++) {
-		bool known = false;
-
-		for (size_t j = 0; j < set->n && !known; j++)
-			known = node_equal(set->v[j], seq->v[i]);
-		if (!known)
+		if (!node_get_node(seen, seq->v[i])) {
 			node_push(set, node_copy(seq->v[i]));
+			node_set_node(seen, node_copy(seq->v[i]), node_null());
+		}
 		ints &= seq->v[i]->kind == NODE_INT && seq->v[i]->fits && seq->v[i]->i >= 0;
 	}
 	if (ints && set->n)

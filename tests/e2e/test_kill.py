@@ -240,7 +240,7 @@ def test_killed_at_random_moments(base):
         base.done(c)
 
 
-@pytest.mark.parametrize("point, argv", [("batch.synced", ["add", "-q", *"abcdef"]), ("lock-rename", ["repro", "-q", "-f"])])
+@pytest.mark.parametrize("point, argv", [("batch.synced", ["add", "-q", *"abcdef"]), ("replace.unsynced", ["repro", "-q", "-f"])])
 def test_a_killed_command_leaves_no_temporary(make_repo, point, argv):
     r = make_repo("r")
     for name in "abcdef":

@@ -58,3 +58,20 @@ def test_commands_of_stages_have_the_signal(repo):
     repo.gd("repro", "-q")
     ignored = int(repo.text("out").split()[1], 16)
     assert not [s for s in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM) if ignored >> (s - 1) & 1]
+
+
+def test_a_drawing_that_would_be_too_large_is_refused(repo):
+    """A chain whose stages all read one tracked file: an edge passes a layer for each pair of them."""
+    repo.write("in", "1")
+    repo.gd("add", "-q", "in")
+    repo.write("dvc.yaml", "stages:\n" + "".join(
+        f"  s{i}: {{cmd: x, deps: [in{f', o{i - 1}' if i else ''}], outs: [o{i}]}}\n" for i in range(3000)))
+    said = limited(repo, resource.RLIMIT_AS, 1 << 30, "dag")
+    assert said.returncode == 255 and "too large to draw" in said.stderr
+    assert limited(repo, resource.RLIMIT_AS, 1 << 30, "dag", "--dot").returncode == 0
+
+
+def test_a_matrix_of_large_values_costs_their_sum(repo):
+    repo.write("params.yaml", "big:\n" + "".join(f"  key{i}: {i}\n" for i in range(20000)))
+    repo.write("dvc.yaml", "stages:\n  m:\n    matrix:\n      a: ['${big}']\n      b: " + str(list(range(900))) + "\n    cmd: echo ${item.b}\n")
+    assert limited(repo, resource.RLIMIT_AS, 1 << 30, "stage", "list", "--name-only").returncode == 0

@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char dir[64];
@@ -134,6 +135,80 @@ static void flow_style_is_handled_whole(void **state)
 	close_repo(r);
 }
 
+static void drop(struct lockfile *l, const char *name)
+{
+	autoerr struct err e = ERR_INIT;
+
+	if (lockfile_remove(l, name, &e))
+		fail_msg("%s", e.msg);
+}
+
+static void what_is_removed_is_looked_for_in_the_file_as_it_is(void **state)
+{
+	struct repo *r = open_repo();
+	struct lockfile *l = NULL;
+	autoerr struct err e = ERR_INIT;
+
+	(void)state;
+	write_lock("schema: '2.0'\nstages: {x: {cmd: old}, y: {cmd: old}}\n");
+	assert_int_equal(lockfile_open(&l, r, "dvc.lock", &e), 0);
+	write_lock("schema: '2.0'\nstages: {x: {cmd: old}, y: {cmd: longer}, z: {cmd: old}}\n");
+	drop(l, "z");
+	holds("schema: '2.0'\nstages: {x: {cmd: old}, y: {cmd: longer}}\n");
+	write_lock("schema: '2.0'\nstages:\n  a:\n    cmd: one\n  b:\n    cmd: two\n");
+	drop(l, "b");
+	holds("schema: '2.0'\nstages:\n  a:\n    cmd: one\n");
+	lockfile_close(l);
+	close_repo(r);
+}
+
+static void other_sections_outlive_the_last_stage(void **state)
+{
+	static const char *const text[] = {
+		"schema: '2.0'\nstages:\n  x:\n    cmd: old\ndatasets:\n- name: d\n",
+		"schema: '2.0'\ndatasets:\n- name: d\nstages: {x: {cmd: old}}\n",
+	};
+	struct repo *r = open_repo();
+	autoerr struct err e = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct lockfile *l = NULL;
+
+		write_lock(text[i]);
+		assert_int_equal(lockfile_open(&l, r, "dvc.lock", &e), 0);
+		drop(l, "x");
+		holds("schema: '2.0'\ndatasets:\n- name: d\n");
+		put(l, "a", "one");
+		holds("schema: '2.0'\ndatasets:\n- name: d\nstages:\n  a:\n    cmd: one\n" OUT);
+		lockfile_close(l);
+	}
+	close_repo(r);
+}
+
+static void each_replacement_keeps_the_mode(void **state)
+{
+	struct repo *r = open_repo();
+	struct lockfile *l = NULL;
+	autoerr struct err e = ERR_INIT;
+	autofree char *path = path_join(dir, "dvc.lock");
+	char cmd[] = "0";
+	struct stat st;
+
+	(void)state;
+	write_lock("schema: '2.0'\nstages:\n  x:\n    cmd: old\n");
+	assert_int_equal(chmod(path, 0660), 0);
+	assert_int_equal(lockfile_open(&l, r, "dvc.lock", &e), 0);
+	for (; *cmd < '9'; ++*cmd) {
+		put(l, "a", cmd);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0660);
+	}
+	assert_int_equal(lockfile_sync(l, &e), 0);
+	lockfile_close(l);
+	close_repo(r);
+}
+
 static void a_wrong_schema_is_refused(void **state)
 {
 	struct repo *r = open_repo();
@@ -154,6 +229,9 @@ int main(void)
 		cmocka_unit_test(entries_are_written_in_order_of_first_record),
 		cmocka_unit_test(what_others_wrote_meanwhile_stays),
 		cmocka_unit_test(flow_style_is_handled_whole),
+		cmocka_unit_test(what_is_removed_is_looked_for_in_the_file_as_it_is),
+		cmocka_unit_test(other_sections_outlive_the_last_stage),
+		cmocka_unit_test(each_replacement_keeps_the_mode),
 		cmocka_unit_test(a_wrong_schema_is_refused),
 	};
 

@@ -80,6 +80,33 @@ static void large_maps_keep_order_and_find(void **state)
 	assert_null(node_get(m, "k3"));
 }
 
+static struct node *pair(int64_t a, struct node *b)
+{
+	struct node *n = node_seq();
+
+	n->is_tuple = true;
+	node_push(n, node_int(a));
+	node_push(n, b);
+	return n;
+}
+
+static void large_maps_find_tuples(void **state)
+{
+	struct node *m = node_map();
+
+	(void)state;
+	for (int64_t i = 0; i < 200; i++)
+		node_set_node(m, pair(i, node_int(i % 3)), node_int(i));
+	assert_int_equal(m->n, 200);
+	for (int64_t i = 0; i < 200; i++) {
+		autonode struct node *same = pair(i, node_float((double)(i % 3))), *other = pair(i, node_int(7));
+
+		assert_int_equal(node_get_node(m, same)->i, i);
+		assert_null(node_get_node(m, other));
+	}
+	node_free(m);
+}
+
 static void texts_are_pythons(void **state)
 {
 	autonode struct node *m = node_map(), *l = node_seq(), *t = node_seq();
@@ -123,6 +150,7 @@ int main(void)
 		cmocka_unit_test(floats_are_shortest),
 		cmocka_unit_test(equality_is_pythons),
 		cmocka_unit_test(large_maps_keep_order_and_find),
+		cmocka_unit_test(large_maps_find_tuples),
 		cmocka_unit_test(texts_are_pythons),
 		cmocka_unit_test(ints_have_no_bound),
 	};

@@ -132,6 +132,9 @@ static void groups_are_named_and_ordered_like_dvcs(void **state)
 	expands("stages: {g: {foreach: {x: {v: 1}, y: {v: 2}}, do: {cmd: \"${key} ${item.v}\"}}}", "g@x=x 1;g@y=y 2;");
 	expands("stages: {m: {matrix: {a: [p, q], b: [1, [5]]}, cmd: \"${key} ${item.a}\"}}",
 		"m@p-1=p-1 p;m@p-b1=p-b1 p;m@q-1=q-1 q;m@q-b1=q-b1 q;");
+	/* a combination whose name comes twice, an axis whose name comes twice */
+	expands("stages: {m: {matrix: {a: [[p], [q]], b: [x, x]}, cmd: \"${item.a[0]} ${item.b}\"}}", "m@a0-x=p x;m@a1-x=q x;");
+	expands("stages: {m: {matrix: {1: [[p]], \"1\": [[q]]}, cmd: \"x\"}}", "m@10-10=x;");
 	expands("vars: [{l: [z]}]\nstages: {g: {foreach: \"${l}\", do: {cmd: \"${item}\"}}}", "g@z=z;");
 	expands("stages: {g: {foreach: [1], do: {cmd: \"${key}\"}}}",
 		"failed to parse 'stages.g@1.cmd' in 'dvc.yaml': Could not find 'key'");
