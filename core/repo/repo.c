@@ -250,11 +250,13 @@ int repo_git(struct repo *r, struct gitrepo **out, struct err *e)
 bool repo_in_tree(const struct repo *r, struct gittree *t)
 {
 	autofree char *below = NULL;
+	int kind;
 
 	if (!r->scm_root || !strcmp(r->root, r->scm_root))
 		return true;
 	below = path_rel(r->root, r->scm_root);
-	return gittree_kind(t, below, NULL, NULL) == 2;
+	kind = gittree_kind(t, below, NULL, NULL);
+	return kind == 2 || kind < 0;           /* whoever reads it is told what is wrong with it */
 }
 
 void repo_wrote(struct repo *r, const char *abs)
