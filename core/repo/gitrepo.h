@@ -32,7 +32,7 @@ void git_refs_release(struct git_refs *r);
 /* These lists are whole or an error: what cannot be read is no absence. A shallow clone's history ends where it says. */
 int  gitrepo_branches(struct gitrepo *g, struct git_refs *out, struct err *e);
 int  gitrepo_tags(struct gitrepo *g, struct git_refs *out, struct err *e);
-int  gitrepo_all_commits(struct gitrepo *g, struct git_refs *out, struct err *e);       /* of all refs, as DVC's -A; youngest first */
+int  gitrepo_all_commits(struct gitrepo *g, struct git_refs *out, struct err *e);       /* as DVC's -A; youngest first */
 /* The n commits from rev backwards along first parents; since: Unix time or 0. */
 int  gitrepo_history(struct gitrepo *g, const char *rev, int n, int64_t since, struct git_refs *out, struct err *e);
 
