@@ -19,7 +19,7 @@
 #include "core/repo/configschema.h"
 #include "core/repo/ownconf.h"
 
-#define CONFIG_MAX (4u << 20)
+#define CONFIG_MAX (256u << 10)         /* thousands of remotes; duplicates are looked for one by one */
 #define LOCK_POLL_MS 10
 #define LOCK_PATIENCE_MS 30000
 
@@ -576,6 +576,7 @@ static char *kept_value(const void *ctx, const char *section, const char *option
 int config_save(struct config *c, enum config_level l, struct err *e)
 {
 	struct level *lv = &c->level[l];
+	autofree char *root = NULL, *file = NULL;
 	autostr struct str s = STR_INIT;
 	autoerr struct err none = ERR_INIT;
 
@@ -587,7 +588,9 @@ int config_save(struct config *c, enum config_level l, struct err *e)
 	}
 	if (!s.len)
 		str_addc(&s, '\n');
-	if (fs_mkdirs(lv->dir, 0777, e) || fs_replace(lv->file, s.buf, s.len, 0, e))
+	root = l >= CONFIG_REPO ? path_dir(c->dvc_dir) : NULL;
+	file = fs_follow(lv->file, root);       /* a link into somebody's dotfiles stays one */
+	if (fs_mkdirs(lv->dir, 0777, e) || fs_replace(file, s.buf, s.len, 0, e))
 		return err_in(e, "cannot write the configuration");
 	return configschema_check(c, CONFIG_LEVELS, false, e);
 }

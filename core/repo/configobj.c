@@ -387,6 +387,8 @@ static char *read_header(const char *line, int *open, int *close)
 				return NULL;
 			return xstrndup(from + 1, (size_t)(to - from - 2));
 		}
+		if (after > p)          /* what these blanks and brackets lead to was just looked at */
+			p = after - 1;
 	}
 	return NULL;
 }

@@ -226,8 +226,7 @@ static bool python_int(const char *text, int64_t *out)
 	}
 	if (!s.len || !isdigit((unsigned char)s.buf[s.len - 1]))
 		return false;
-	errno = 0;
-	*out = strtoll(s.buf, &end, 10);
+	*out = strtoll(s.buf, &end, 10);        /* beyond its range: the end of it, as no bound lies so far out */
 	return true;
 }
 
