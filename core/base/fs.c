@@ -255,7 +255,8 @@ int fs_rm_tree(const char *path, struct err *e)
 	return fs_rm_tree_at(AT_FDCWD, path, e);
 }
 
-/* Only what is known to be absent is: who takes a file that cannot be read for one that is not there writes over it. */
+/* An error of the disk is no absence: who takes a file that cannot be read for one that is not there writes over it. A
+ * directory that is closed to us counts as Python's lexists() has it. */
 bool fs_exists(const char *path)
 {
 	struct stat st;

@@ -203,8 +203,7 @@ static bool has_remote(const struct config *c, const struct cobj *also, const ch
 {
 	autofree char *section = xasprintf("remote \"%s\"", name);
 
-	for (char *p = section; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
+	str_lower(&section);
 	return config_has_remote(c, name) || (also && cobj_section(also, section));
 }
 

@@ -443,8 +443,7 @@ bool config_has_remote(const struct config *c, const char *name)
 {
 	autofree char *section = xasprintf("remote \"%s\"", name);
 
-	for (char *p = section; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
+	str_lower(&section);
 	for (int l = 0; l < CONFIG_LEVELS; l++)
 		if (cobj_section(&c->level[l].obj, section))
 			return true;

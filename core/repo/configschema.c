@@ -160,8 +160,7 @@ char *configschema_scheme(const char *url)
 	if (!n || !isalpha((unsigned char)url[0]) || strncmp(url + n, "://", 3) || strchr("/?#", url[n + 3]))
 		return xstrdup("");
 	s = xstrndup(url, n);
-	for (char *p = s; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
+	str_lower(&s);
 	return s;
 }
 
