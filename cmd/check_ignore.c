@@ -53,6 +53,7 @@ static bool check_stdin(struct ignore *g, const struct repo *r, const struct che
 		if (!*line)
 			break;
 		any |= check_one(g, r, a, line);
+		ui_flush();             /* whoever asks line by line waits for the answer */
 	}
 	return any;
 }

@@ -38,7 +38,6 @@ struct session {
 	struct repolock *lock;
 	bool quiet;
 	int verbose;
-	bool wait_for_lock;
 	const char *argv0;
 };
 

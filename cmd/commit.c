@@ -52,7 +52,7 @@ static int commit_run(struct session *s, void *args, struct err *e)
 			e->exit_status = 1;
 		return fail(target, e);
 	}
-	strvec_reset(&s->repo->scm_files);      /* commit never speaks of git, nor stages for it */
+	repo_wrote_none(s->repo);      /* commit never speaks of git, nor stages for it */
 	return 0;
 }
 

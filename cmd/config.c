@@ -28,12 +28,6 @@ static void name_release(struct option_name *n)
 	free(n->option);
 }
 
-static void lower(char *s)
-{
-	for (; *s; s++)
-		*s = (char)tolower((unsigned char)*s);
-}
-
 static const char *name_check(const char *text)
 {
 	autostrvec struct strvec parts = STRVEC_INIT;
@@ -54,8 +48,8 @@ static void name_parse(struct option_name *n, const char *text)
 	n->kind = at ? xstrdup(parts.v[0]) : NULL;
 	n->plain = xstrdup(parts.v[at]);
 	n->option = xstrdup(parts.v[at + 1]);
-	lower(n->plain);
-	lower(n->option);
+	str_lower(&n->plain);
+	str_lower(&n->option);
 	n->section = at ? xasprintf("%s \"%s\"", n->kind, n->plain) : xstrdup(n->plain);
 }
 

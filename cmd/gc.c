@@ -7,6 +7,8 @@
 #include "core/data/project.h"
 #include "core/repo/repo.h"
 
+#include <limits.h>
+
 struct gc_args {
 	bool workspace, all_branches, all_tags, all_commits, all_experiments, not_in_remote, cloud, skip_failed, force,
 		dry, json;
@@ -182,7 +184,8 @@ static int run_gc(struct session *s, void *argp, struct err *e)
 		.all_experiments = a->all_experiments, .not_in_remote = a->not_in_remote, .cloud = a->cloud,
 		.force = a->force, .dry = a->dry, .skip_failed = a->skip_failed,
 		.explain = a->json || s->verbose > 0, .date = a->date, .rev = a->rev, .remote = a->remote,
-		.num = (int)a->num, .jobs = (unsigned)a->jobs, .projects = &a->projects, .confirm = confirm,
+		.num = (int)(a->num > INT_MAX ? INT_MAX : a->num < 0 ? -1 : a->num),
+		.jobs = (unsigned)a->jobs, .projects = &a->projects, .confirm = confirm,
 	};
 	rc = gc_run(s->project, &o, &r, e);
 	if (!rc && a->json)

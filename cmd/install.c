@@ -4,6 +4,8 @@
 #include "core/base/node.h"
 #include "core/base/proc.h"
 #include "core/base/yaml.h"
+#include "core/repo/gitconf.h"
+#include "core/repo/gitrepo.h"
 #include "core/repo/repo.h"
 
 #include <sys/stat.h>
@@ -56,25 +58,54 @@ static char *find_shell(void)
 	return xstrdup("/bin/sh");
 }
 
+static char *hook_text(const char *name, const char *command)
+{
+	autofree char *sh = find_shell();
+
+	return xasprintf("#!%s\nexec %s git-hook %s %s\n", sh, command, name, !strcmp(command, "dvc") ? "$@" : "\"$@\"");
+}
+
 static int write_hook(const char *dir, const char *name, const char *command, struct err *e)
 {
-	autofree char *path = path_join(dir, name), *sh = find_shell(), *text = NULL;
-	bool dvc = !strcmp(command, "dvc");
+	autofree char *path = path_join(dir, name), *text = hook_text(name, command);
 
-	text = xasprintf("#!%s\nexec %s git-hook %s %s\n", sh, command, name, dvc ? "$@" : "\"$@\"");
 	if (fs_replace(path, text, strlen(text), 0777, e))
 		return -1;
 	return chmod(path, 0777) ? err_sys(e, "cannot make '%s' executable", path) : 0;
 }
 
+/* A hook that an install which did not come to its end left: to be made again, if others are still missing. */
+static bool is_our_hook(const char *path, const char *name, const char *command)
+{
+	autofree char *text = hook_text(name, command);
+	autostr struct str s = STR_INIT;
+	autoerr struct err none = ERR_INIT;
+
+	return !fs_read(&s, path, PRE_COMMIT_MAX, &none) && !strcmp(str_cstr(&s), text);
+}
+
+/* Of a linked work tree: the main one's, where git looks for them. */
+static char *hooks_dir(const char *root)
+{
+	autofree char *git = git_find_dir(root), *common = git ? git_common_dir(git) : path_join(root, ".git");
+
+	return path_join(common, "hooks");
+}
+
 static int install_hooks(const struct session *s, struct err *e)
 {
-	autofree char *dir = path_join(s->repo->scm_root, ".git/hooks");
+	autofree char *dir = hooks_dir(s->repo->scm_root);
+	bool whole = true;
 
 	for (size_t i = 0; i < ARRAY_LEN(hooks); i++) {
 		autofree char *path = path_join(dir, hooks[i]);
 
-		if (fs_exists(path))
+		whole &= fs_exists(path);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(hooks); i++) {
+		autofree char *path = path_join(dir, hooks[i]);
+
+		if (fs_exists(path) && (whole || !is_our_hook(path, hooks[i], own_command(s))))
 			return err_set(e, ERR_EXISTS, "Hook '%s' already exists. Please refer to "
 				       "<https://man.dvc.org/install> for more info.", hooks[i]);
 	}
@@ -143,7 +174,7 @@ static int read_tool_config(const char *path, struct node **out, struct err *e)
 
 static int install_tool(const struct session *s, struct err *e)
 {
-	autofree char *path = path_join(s->repo->scm_root, ".pre-commit-config.yaml");
+	autofree char *path = path_join(s->repo->scm_root, ".pre-commit-config.yaml"), *file = NULL;
 	autonode struct node *doc = NULL, *entry = tool_entry();
 	autostr struct str text = STR_INIT;
 	struct node *repos;
@@ -163,7 +194,8 @@ static int install_tool(const struct session *s, struct err *e)
 	if (!have)
 		node_push(repos, take(entry));
 	yaml_dump(&text, doc);
-	return fs_replace(path, text.buf, text.len, 0, e);
+	file = fs_follow(path, s->repo->scm_root);
+	return fs_replace(file, text.buf, text.len, 0, e);
 }
 
 static int install_run(struct session *s, void *args, struct err *e)

@@ -5,6 +5,8 @@
 #include "cmd/wire.h"
 #include "core/base/proc.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #define DVC_COMPATIBLE "3.67.1"
@@ -17,7 +19,7 @@ static const struct opt global_opts[] = {
 	OPT_PLAIN('V', "version", OPT_K_VERSION, "Show program's version."),
 	OPT_STR(0, "cd", "<path>", global_args, cd, "Change to directory before executing."),
 	OPT_FLAG(0, "wait-for-lock", global_args, wait_for_lock,
-		 "Wait for the lock as long as it takes."),
+		 "Wait for the lock as long as it takes."),     /* as is always done (repolock.h, K2) */
 	OPT_END
 };
 
@@ -28,21 +30,25 @@ static const struct cmd root_cmd = {
 	.subs = all_commands,
 };
 
-/* DVC's answer to what its own code did not foresee; scripts and editors look for these words. */
-static void report_unexpected(struct err *e)
+/* Else a lock, or somebody's file, becomes descriptor 1 or 2, and what is printed is written into it. */
+static void open_streams(void)
 {
-	err_in(e, "unexpected error - [Errno 2] No such file or directory");
-	ui_err(e);
+	int fd;
+
+	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= 2)
+		;
+	if (fd > 2)
+		close(fd);
 }
 
+/* As Python words an error that nobody foresaw; scripts and editors look for it. */
 static int enter_directory(const struct global_args *g, struct err *e)
 {
-	if (g && g->cd && chdir(g->cd)) {
-		err_set(e, ERR_FAIL, "'%s'", g->cd);
-		report_unexpected(e);
-		return -1;
-	}
-	return 0;
+	if (!g || !g->cd || !chdir(g->cd))
+		return 0;
+	err_set(e, ERR_FAIL, "unexpected error - [Errno %d] %s: '%s'", errno, strerror(errno), g->cd);
+	ui_err(e);
+	return -1;
 }
 
 /* D2: a handled failure of these commands exits 1, whatever its class, unless the class has a status of its own. */
@@ -110,6 +116,7 @@ int main(int argc, char **argv)
 	const struct global_args *g;
 	int rc;
 
+	open_streams();
 	ui_init(false, 0);
 	rc = opts_parse(&p, &root_cmd, argc ? argc - 1 : 0, argv + 1, &e);
 	p.prog = str_ends(s.argv0, "dvc") ? "dvc" : "git data";
@@ -124,7 +131,6 @@ int main(int argc, char **argv)
 	s.cmd = p.cmd;
 	s.quiet = p.quiet;
 	s.verbose = p.verbose;
-	s.wait_for_lock = g && g->wait_for_lock;
 	if (enter_directory(g, &e)) {
 		opts_release(&p);
 		return 255;

@@ -29,8 +29,7 @@ static int with_config(struct remote_args *a, remote_fn *fn, bool writes, struct
 
 	if (!rc && a->name) {
 		j.name = xstrdup(a->name);
-		for (char *p = j.name; *p; p++)
-			*p = (char)tolower((unsigned char)*p);
+		str_lower(&j.name);
 		j.section = xasprintf("remote \"%s\"", j.name);
 	}
 	if (!rc && a->is_default)

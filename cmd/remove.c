@@ -19,7 +19,7 @@ static int remove_run(struct session *s, void *args, struct err *e)
 			e->exit_status = 1;
 		return -1;
 	}
-	strvec_reset(&s->repo->scm_files);
+	repo_wrote_none(s->repo);
 	return 0;
 }
 

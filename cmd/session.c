@@ -34,7 +34,7 @@ int session_tell_git(struct session *s, struct err *e)
 	}
 	ui_info("\nTo track the changes with git, run:\n\n\tgit add%s", cmd.buf);
 	ui_info("\nTo enable auto staging, run:\n\n\tdvc config core.autostage true");
-	strvec_reset(&r->scm_files);
+	repo_wrote_none(r);
 	return 0;
 }
 
@@ -58,7 +58,7 @@ static int open_needs(struct session *s, struct err *e)
 	s->project = project_new(s->repo);
 	if (!(needs & NEED_LOCK))
 		return 0;
-	if (repolock_take(&s->lock, s->repo, s->wait_for_lock, e))
+	if (repolock_take(&s->lock, s->repo, e))
 		return -1;
 	temps_open(s->repo->tmp_dir);
 	movelog_recover(s->repo);

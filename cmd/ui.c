@@ -16,6 +16,8 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#define PIPE_SECONDS 10         /* between signs of life where nobody draws over them: logs */
+
 /* One terminal, one process: the only static mutable state of cmd/. */
 static struct {
 	pthread_mutex_t mu;             /* guards both streams and 'drawn' */
@@ -473,13 +475,13 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* A line in place on a terminal after half a second, a line every two seconds on a pipe. */
+/* A line in place on a terminal after half a second, a line every ten seconds on a pipe. */
 static void draw(const struct progress *p, double since, double *last)
 {
 	autostr struct str s = STR_INIT;
 	double t = now();
 
-	if (ui.quiet || t - since < (ui.tty_err ? 0.5 : 2) || (!ui.tty_err && t - *last < 2))
+	if (ui.quiet || t - since < (ui.tty_err ? 0.5 : PIPE_SECONDS) || (!ui.tty_err && t - *last < PIPE_SECONDS))
 		return;
 	if (ui.tty_err && !in_foreground())
 		return;

@@ -19,7 +19,7 @@ static int update_run(struct session *s, void *args, struct err *e)
 
 	if (import_update(s->project, &a->targets, &o, e))
 		return fail_with(e, "failed update data");
-	strvec_reset(&s->repo->scm_files);
+	repo_wrote_none(s->repo);
 	return 0;
 }
 

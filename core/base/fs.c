@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SPARSE_MIN 4096u                /* a block of zeros this long becomes a hole */
@@ -279,7 +281,8 @@ int fs_rm_tree(const char *path, struct err *e)
 	return fs_rm_tree_at(AT_FDCWD, path, e);
 }
 
-/* Only what is known to be absent is: who takes a file that cannot be read for one that is not there writes over it. */
+/* An error of the disk is no absence: who takes a file that cannot be read for one that is not there writes over it. A
+ * directory that is closed to us counts as Python's lexists() has it. */
 bool fs_exists(const char *path)
 {
 	struct stat st;
@@ -320,6 +323,13 @@ static void read_umask(void)
 	umask(the_umask);
 }
 
+char *fs_follow(const char *path, const char *root)
+{
+	autofree char *real = fs_is_link(path) ? realpath(path, NULL) : NULL, *top = real && root ? realpath(root, NULL) : NULL;
+
+	return real && (!root || (top && path_is_inside(real, top))) ? take(real) : xstrdup(path);
+}
+
 mode_t fs_umask(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -332,22 +342,41 @@ static const char url_safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 
 #define TEMP_SCRATCH (1ull << 63)
 
-/* 22 letters of 6 bits hold two words: a random start, and the maker's pid with a counter. */
+static uint32_t random_bits(void)
+{
+	struct timespec t;
+	uint32_t r;
+
+	if (getrandom(&r, sizeof(r), 0) == (ssize_t)sizeof(r))
+		return r;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint32_t)t.tv_nsec ^ (uint32_t)t.tv_sec << 12 ^ (uint32_t)(uintptr_t)&r;
+}
+
+uint64_t fs_temp_self(void)
+{
+	static _Atomic uint64_t self;
+	uint64_t have = atomic_load(&self), want = (uint64_t)getpid() << 32;
+
+	if (have >> 32 == want >> 32)
+		return have;
+	want |= random_bits();
+	return atomic_compare_exchange_strong(&self, &have, want) ? want : have;
+}
+
+/* 22 letters of 6 bits hold two words: random bits of the thread and of the process, and the process's number with a counter. */
 static void temp_name(char out[32], uint64_t mark)
 {
-	static __thread uint64_t seed, counter;         /* one random start per thread, then counted */
-	static __thread pid_t owner;
-	uint64_t w[2];
+	static __thread uint64_t seed, counter, owner;
+	uint64_t w[2], self = fs_temp_self();
 	size_t i;
 
-	if (!seed || owner != getpid()) {
-		owner = getpid();
-		if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-			seed = (uint64_t)(uintptr_t)&w ^ (uint64_t)owner << 32;
-		seed |= 1;
+	if (owner != self) {
+		owner = self;
+		seed = (uint64_t)random_bits() << 32 | (uint32_t)self;
 	}
 	w[0] = seed;
-	w[1] = (++counter & ((1ull << 40) - 1)) | (uint64_t)owner << 40 | mark;
+	w[1] = (++counter & ((1ull << 40) - 1)) | (self >> 32) << 40 | mark;
 	out[0] = '.';
 	for (i = 0; i < 22; i++) {
 		out[1 + i] = url_safe[w[i / 11] & 63];
@@ -366,15 +395,15 @@ void fs_temp_scratch(char out[32])
 	temp_name(out, TEMP_SCRATCH);
 }
 
-pid_t fs_temp_maker(const char *name)
+uint64_t fs_temp_maker(const char *name)
 {
-	uint64_t w = 0;
+	uint64_t w[2] = { 0 };
 
 	if (!fs_is_temp_name(name))
 		return 0;
-	for (size_t i = 22; i-- > 11; )
-		w = w << 6 | (uint64_t)(strchr(url_safe, name[1 + i]) - url_safe);
-	return w & TEMP_SCRATCH ? (pid_t)((w & ~TEMP_SCRATCH) >> 40) : 0;
+	for (size_t i = 22; i-- > 0; )
+		w[i / 11] = w[i / 11] << 6 | (uint64_t)(strchr(url_safe, name[1 + i]) - url_safe);
+	return w[1] & TEMP_SCRATCH ? (w[1] & ~TEMP_SCRATCH) >> 40 << 32 | (uint32_t)w[0] : 0;
 }
 
 void fs_temp_known(char out[32], const unsigned char id[16])

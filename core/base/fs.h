@@ -45,14 +45,17 @@ int  fs_next_entry(DIR *d, struct dirent **out, const char *shown, struct err *e
 bool fs_exists(const char *path);                                               /* lstat; true where the disk fails */
 bool fs_is_dir(const char *path);                                               /* stat */
 bool fs_is_link(const char *path);
+/* What to write for 'path': where it leads if it is a link to something below 'root' (NULL: anywhere), else itself. */
+char *fs_follow(const char *path, const char *root);
 mode_t fs_umask(void);
 void fs_temp_name(char out[32]);                                                /* ".<22 url-safe>.tmp" */
 /* One that another process finds again by the same 16 bytes. */
 void fs_temp_known(char out[32], const unsigned char id[16]);
 bool fs_is_temp_name(const char *name);
-/* The same for what may be thrown away (temps.h); the maker's pid from such a name, else 0. */
+/* The same for what may be thrown away (temps.h); the maker from such a name, else 0. */
 void fs_temp_scratch(char out[32]);
-pid_t fs_temp_maker(const char *name);
+uint64_t fs_temp_maker(const char *name);
+uint64_t fs_temp_self(void);    /* this process as a maker: its number above 32 random bits; containers repeat numbers */
 
 /* Opens 'rel' under root without leaving it, through no symlink (F3). */
 int  fs_open_beneath(int rootfd, const char *rel, int flags, mode_t mode, struct err *e);

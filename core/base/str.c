@@ -1,10 +1,13 @@
 #include "core/base/str.h"
 
 #include "core/base/own.h"
+#include "core/base/unicode.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <locale.h>
 #include <stdarg.h>
+#include <wctype.h>
 
 void str_release(struct str *s)
 {
@@ -317,6 +320,27 @@ bool str_to_i64(const char *s, int64_t *out)
 		return false;
 	*out = neg ? (int64_t)(0 - v) : (int64_t)v;
 	return true;
+}
+
+void str_lower(char **s)
+{
+	const char *end = *s + strlen(*s);
+	autostr struct str low = STR_INIT;
+	locale_t utf8;
+	bool plain = true;
+
+	for (char *p = *s; *p; p++) {
+		plain = plain && !(*p & 0x80);
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	}
+	if (plain || !str_is_utf8(*s, (size_t)(end - *s)) || !(utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0)))
+		return;
+	for (const char *p = *s; p < end;)
+		uc_add(&low, (uint32_t)towlower_l((wint_t)uc_next(&p, end), utf8));
+	freelocale(utf8);
+	free(*s);
+	*s = str_take(&low);
 }
 
 bool str_is_utf8(const char *s, size_t n)

@@ -59,6 +59,7 @@ size_t sorted_from(const void *v, size_t lo, size_t n, size_t width, size_t offs
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
 char *str_trim_dup(const char *s);                      /* without blanks and line ends at both ends */
+void str_lower(char **s);                               /* as Python's lower(), letter by letter; *s may move */
 bool str_to_u64(const char *s, uint64_t *out);          /* decimal digits only, whole string */
 bool str_to_i64(const char *s, int64_t *out);
 bool str_is_utf8(const char *s, size_t n);

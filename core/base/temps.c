@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -30,13 +29,8 @@ static struct {
 	struct binset seen;     /* of struct where */
 } journal = { .mu = PTHREAD_MUTEX_INITIALIZER, .fd = -1, .seen = BINSET_INIT(sizeof(struct where)) };
 
-static bool is_alive(pid_t pid)
-{
-	return !kill(pid, 0) || errno != ESRCH;
-}
-
 /* V1: only names of that maker. */
-static void sweep(const char *dir, pid_t maker)
+static void sweep(const char *dir, uint64_t maker)
 {
 	autoclose int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *d = fd < 0 ? NULL : fdopendir(dup(fd));
@@ -55,15 +49,14 @@ static void sweep(const char *dir, pid_t maker)
 	closedir(d);
 }
 
-static void clean_after(const char *path, pid_t maker)
+static void clean_after(const char *path, uint64_t maker)
 {
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	autostr struct str text = STR_INIT;
 	autoerr struct err none = ERR_INIT;
 
-	/* V3: a maker in another container has a number that means nothing here, but its lock holds. */
-	if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) ||
-	    fs_read_fd(&text, fd, JOURNAL_MAX, path, &none))
+	/* V3. A process number would say nothing: the maker may have been in another container. */
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) || fs_read_fd(&text, fd, JOURNAL_MAX, path, &none))
 		return;
 	for (char *line = text.buf, *end; line && (end = strchr(line, '\n')); line = end + 1) {
 		*end = '\0';
@@ -71,6 +64,18 @@ static void clean_after(const char *path, pid_t maker)
 			sweep(line, maker);
 	}
 	unlink(path);
+}
+
+/* The maker of a journal, by its name "git-data.temps.<number>.<8 hexadecimal digits>"; 0: it is none. */
+static uint64_t maker_of(const char *name)
+{
+	unsigned long pid;
+	unsigned mark;
+	int end = 0;
+
+	if (sscanf(name, PREFIX "%lu.%8x%n", &pid, &mark, &end) != 2 || name[end] || pid > INT32_MAX)
+		return 0;
+	return (uint64_t)pid << 32 | mark;
 }
 
 static void clean(const char *dir)
@@ -81,24 +86,25 @@ static void clean(const char *dir)
 	if (!d)
 		return;
 	while ((de = readdir(d))) {
+		uint64_t maker = maker_of(de->d_name);
 		autofree char *path = NULL;
-		uint64_t pid;
 
-		if (!str_starts(de->d_name, PREFIX) || !str_to_u64(de->d_name + strlen(PREFIX), &pid) ||
-		    pid > INT32_MAX || (pid_t)pid == getpid() || is_alive((pid_t)pid))
+		if (!maker || maker == fs_temp_self())
 			continue;
 		path = path_join(dir, de->d_name);
-		clean_after(path, (pid_t)pid);
+		clean_after(path, maker);
 	}
 	closedir(d);
 }
 
 void temps_open(const char *dir)
 {
+	uint64_t self = fs_temp_self();
+
 	if (journal.path)
 		return;
 	clean(dir);
-	journal.path = xasprintf("%s/" PREFIX "%ld", dir, (long)getpid());
+	journal.path = xasprintf("%s/" PREFIX "%lu.%08x", dir, (unsigned long)(self >> 32), (unsigned)(uint32_t)self);
 }
 
 /* Of this user on this machine: nobody else may write there, or what is listed could be anything. */
@@ -115,16 +121,36 @@ static void open_users(void)
 	journal.is_users = true;
 }
 
+/* Ours and locked, or none: without the lock another process would sweep while we work. -1: none. */
+static int open_journal(void)
+{
+	for (int tries = 0; tries < 10; tries++) {
+		int fd = open(journal.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		bool locked = fd >= 0 && !flock(fd, LOCK_EX);
+		struct stat st;
+
+		if (fd < 0)
+			return -1;
+		if (locked && !fstat(fd, &st) && st.st_nlink)
+			return fd;
+		if (!locked)
+			unlink(journal.path);
+		close(fd);
+		if (!locked)
+			return -1;      /* else a sweeper found it empty and unlocked, and removed it */
+	}
+	return -1;
+}
+
 static void write_note(int dirfd)
 {
 	char link[64], path[4096];
 	ssize_t n;
 
 	if (journal.fd < 0)
-		journal.fd = open(journal.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+		journal.fd = open_journal();
 	if (journal.fd < 0)
 		return;
-	flock(journal.fd, LOCK_EX | LOCK_NB);
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", dirfd);
 	n = readlink(link, path, sizeof(path) - 1);
 	if (n <= 0 || n >= (ssize_t)sizeof(path) - 1 || memchr(path, '\n', (size_t)n))

@@ -2,12 +2,13 @@
  * temps - temporaries that a killed process left behind are found and removed by the next one.
  *
  *  V1  Only what is disposable is ever removed: a file, link or tree whose name fs_temp_scratch() made (the name carries
- *      the maker's pid and a mark), in a directory that the maker had listed, after the maker has died. A user's bytes
+ *      the maker's number and random mark), in a directory that the maker had listed, after the maker has died. A user's bytes
  *      never stand under such a name alone: they are copies, downloads, or text about to replace a metadata file.
  *  V2  A directory is listed before the first temporary is made in it.
- *  V3  The maker holds a lock on its journal; a journal that is locked is nobody else's, whatever its number says.
+ *  V3  The maker holds a lock on its journal, and that alone says that it lives: process numbers repeat in containers.
+ *      Where files cannot be locked there is no journal.
  *
- * One journal a process, "git-data.temps.<pid>" in the repository's tmp directory, or, for commands that lock none, in a
+ * One journal a process, "git-data.temps.<pid>.<mark>" in the repository's tmp directory, or, for commands that lock none, in a
  * directory of the user's among the machine's temporary files; it is removed by temps_close().
  * Threads: temps_note_fd() from any thread; the rest from the main thread. The journal is process-wide state, as signals are.
  */

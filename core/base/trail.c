@@ -176,30 +176,38 @@ static void to_the_end(struct trail *t, struct track *k)
 	t->tail = &k->next;
 }
 
+/* One round; false: nothing is worth one. Under the lock, which it leaves while it hashes. */
+static bool serve(struct trail *t)
+{
+	struct round r;
+
+	choose(t, &r);
+	if (!r.n)
+		return false;
+	pthread_mutex_unlock(&t->lock);
+	hash_round(t, &r);
+	pthread_mutex_lock(&t->lock);
+	for (unsigned i = 0; i < r.n; i++) {
+		r.k[i]->at += r.len[i];
+		r.k[i]->busy = false;
+		r.k[i]->over = r.k[i]->over || r.k[i]->error;
+		to_the_end(t, r.k[i]);
+	}
+	pthread_cond_broadcast(&t->idle);
+	return true;
+}
+
 static void *work(void *data)
 {
 	struct trail *t = data;
-	struct round r;
 
 	pthread_mutex_lock(&t->lock);
 	while (!t->stop) {
-		choose(t, &r);
-		if (!r.n) {
-			t->waits = true;
-			pthread_cond_wait(&t->work, &t->lock);
-			t->waits = false;
+		if (serve(t))
 			continue;
-		}
-		pthread_mutex_unlock(&t->lock);
-		hash_round(t, &r);
-		pthread_mutex_lock(&t->lock);
-		for (unsigned i = 0; i < r.n; i++) {
-			r.k[i]->at += r.len[i];
-			r.k[i]->busy = false;
-			r.k[i]->over = r.k[i]->over || r.k[i]->error;
-			to_the_end(t, r.k[i]);
-		}
-		pthread_cond_broadcast(&t->idle);
+		t->waits = true;
+		pthread_cond_wait(&t->work, &t->lock);
+		t->waits = false;
 	}
 	pthread_mutex_unlock(&t->lock);
 	return NULL;
@@ -216,10 +224,9 @@ struct track *track_open(struct trail *t, int fd, uint64_t from)
 	k->at = k->avail = from;
 	md5_init(&k->md5);
 	if (!t->running) {
-		t->buf = xmalloc((size_t)t->lanes * BLOCK);
-		if (pthread_create(&t->thread, NULL, work, t))
-			BUG("cannot start a thread");
-		t->running = true;
+		if (!t->buf)
+			t->buf = xmalloc((size_t)t->lanes * BLOCK);
+		t->running = !pthread_create(&t->thread, NULL, work, t);
 	}
 	pthread_mutex_lock(&t->lock);
 	*t->tail = k;
@@ -242,6 +249,8 @@ static void go_on(struct track *k, uint64_t upto, bool end)
 		t->waits = false;
 		pthread_cond_signal(&t->work);
 	}
+	while (!t->running && serve(t))
+		;
 	pthread_mutex_unlock(&t->lock);
 }
 

@@ -8,7 +8,8 @@
  *      open until then.
  *  R3  Memory: one buffer a lane, whatever the number of tracks.
  *
- * Threads: one caller's thread for a trail and its tracks, and the trail's own. The thread begins with the first track.
+ * Threads: one caller's thread for a trail and its tracks, and the trail's own. The thread begins with the first track;
+ * where none can be started, the caller's hashes in track_reach() and track_end().
  */
 #ifndef BASE_TRAIL_H
 #define BASE_TRAIL_H

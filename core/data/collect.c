@@ -485,7 +485,7 @@ static int use_project(struct run *run, const char *path, struct err *e)
 	run->locks[n] = NULL;
 	run->nother++;
 	/* This project itself is locked already. */
-	if (strcmp(r->root, run->p->repo->root) && repolock_take(&run->locks[n], r, false, e))
+	if (strcmp(r->root, run->p->repo->root) && repolock_take(&run->locks[n], r, e))
 		return -1;
 	rc = inuse_collect(run->other[n], run->o, &used, e);
 	for (size_t i = 0; (it = map_next(&used.remotes, &i));)

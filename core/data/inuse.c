@@ -310,9 +310,12 @@ static int since_date(struct gitrepo *g, const char *date, struct git_refs *out,
 	since = (int64_t)mktime(&tm);
 	if (gitrepo_all_commits(g, &all, e))
 		return -1;
-	for (size_t i = 0; i < all.n; i++)
-		if (gitrepo_commit_time(g, all.v[i].sha) >= since)
+	for (size_t i = 0; i < all.n; i++) {
+		int64_t when = gitrepo_commit_time(g, all.v[i].sha);
+
+		if (when < 0 || when >= since)          /* unknown: kept, as DVC does */
 			add_ref(out, all.v[i].name, all.v[i].sha);
+	}
 	git_refs_release(&all);
 	return 0;
 }

@@ -611,7 +611,7 @@ static int look(struct listing *l, const char *rel, struct ls_entry *t, bool *he
 					.size = kind == 2 ? git_tree_size(l, path) :
 						kind == 3 ? git_link_size(l, path) : (int64_t)size,
 					.tracked_size = -1 };
-		*here = kind != 0 && !(*rel && is_ignored(l, rel, kind == 2));
+		*here = kind > 0 && !(*rel && is_ignored(l, rel, kind == 2));
 	} else {
 		autofree char *abs = path_join(l->root, rel);
 

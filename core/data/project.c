@@ -24,6 +24,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define CHECKSUM_JOBS_MAX 256
+
 #define CONFIG_MAX (4u << 20)
 
 struct project *project_new(struct repo *r)
@@ -162,8 +164,10 @@ struct state *project_state(struct project *p)
 
 struct pool *project_pool(struct project *p)
 {
+	int64_t jobs = p->pool_ ? 0 : config_int(p->repo->config, "core", "checksum_jobs", 0);
+
 	if (!p->pool_)
-		p->pool_ = pool_new((unsigned)config_int(p->repo->config, "core", "checksum_jobs", 0));
+		p->pool_ = pool_new(jobs < 0 ? 0 : jobs > CHECKSUM_JOBS_MAX ? CHECKSUM_JOBS_MAX : (unsigned)jobs);
 	return p->pool_;
 }
 
@@ -199,8 +203,7 @@ static bool has_remote(const struct config *c, const struct cobj *also, const ch
 {
 	autofree char *section = xasprintf("remote \"%s\"", name);
 
-	for (char *p = section; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
+	str_lower(&section);
 	return config_has_remote(c, name) || (also && cobj_section(also, section));
 }
 

@@ -57,8 +57,7 @@ static char *section_of(struct project *p, const char *remote)
 
 	if (!low)
 		return NULL;
-	for (char *c = low; *c; c++)
-		*c = (char)tolower((unsigned char)*c);
+	str_lower(&low);
 	return xasprintf("remote \"%s\"", low);
 }
 

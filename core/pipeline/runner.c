@@ -974,8 +974,7 @@ static int wait_one(struct runner *r, struct err *e)
 	size_t k = r->njobs;
 
 	release_idle(r);
-	if (r->lock && repolock_pause(r->lock, e))
-		return -1;
+	repolock_pause(r->lock);
 	if (!parallel(r))
 		sigaction(SIGINT, &ignore, &old);       /* the terminal's Ctrl-C is the command's, as with DVC */
 	rc = await_job(r, &k, &outcome, &why, e);

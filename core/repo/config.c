@@ -19,7 +19,7 @@
 #include "core/repo/configschema.h"
 #include "core/repo/ownconf.h"
 
-#define CONFIG_MAX (4u << 20)
+#define CONFIG_MAX (256u << 10)         /* thousands of remotes; duplicates are looked for one by one */
 #define LOCK_POLL_MS 10
 #define LOCK_PATIENCE_MS 30000
 
@@ -443,8 +443,7 @@ bool config_has_remote(const struct config *c, const char *name)
 {
 	autofree char *section = xasprintf("remote \"%s\"", name);
 
-	for (char *p = section; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
+	str_lower(&section);
 	for (int l = 0; l < CONFIG_LEVELS; l++)
 		if (cobj_section(&c->level[l].obj, section))
 			return true;
@@ -576,6 +575,7 @@ static char *kept_value(const void *ctx, const char *section, const char *option
 int config_save(struct config *c, enum config_level l, struct err *e)
 {
 	struct level *lv = &c->level[l];
+	autofree char *root = NULL, *file = NULL;
 	autostr struct str s = STR_INIT;
 	autoerr struct err none = ERR_INIT;
 
@@ -587,7 +587,9 @@ int config_save(struct config *c, enum config_level l, struct err *e)
 	}
 	if (!s.len)
 		str_addc(&s, '\n');
-	if (fs_mkdirs(lv->dir, 0777, e) || fs_replace(lv->file, s.buf, s.len, 0, e))
+	root = l >= CONFIG_REPO ? path_dir(c->dvc_dir) : NULL;
+	file = fs_follow(lv->file, root);       /* a link into somebody's dotfiles stays one */
+	if (fs_mkdirs(lv->dir, 0777, e) || fs_replace(file, s.buf, s.len, 0, e))
 		return err_in(e, "cannot write the configuration");
 	return configschema_check(c, CONFIG_LEVELS, false, e);
 }

@@ -133,26 +133,12 @@ static char *line_body(const char *line)
 	return xstrndup(line, n);
 }
 
-/* As Python names the first byte that is not UTF-8. */
 static int check_utf8(const char *text, size_t len, struct err *e)
 {
-	const unsigned char *s = (const unsigned char *)text;
-	const char *why;
-	size_t i = 0;
+	autofree char *why = str_utf8_fault(text, len);
 
-	while (i < len) {
-		unsigned n = s[i] < 0x80 ? 1 : s[i] >= 0xc2 && s[i] < 0xe0 ? 2 : s[i] >= 0xe0 && s[i] < 0xf0 ? 3 :
-			s[i] >= 0xf0 && s[i] < 0xf5 ? 4 : 0;
-
-		if (n && i + n <= len && str_is_utf8(text + i, n)) {
-			i += n;
-			continue;
-		}
-		why = !n ? "invalid start byte" : i + n > len ? "unexpected end of data" : "invalid continuation byte";
-		return err_set(e, ERR_CONFIG, "configuration error - config file error: "
-			       "'utf-8' codec can't decode byte 0x%02x in position %zu: %s: "
-			       "'utf-8' codec can't decode byte 0x%02x in position %zu: %s", s[i], i, why, s[i], i, why);
-	}
+	if (why)
+		return err_set(e, ERR_CONFIG, "configuration error - config file error: %s: %s", why, why);
 	if (memchr(text, 0, len))
 		return err_set(e, ERR_CONFIG, "configuration error - config file error: it holds a zero byte");
 	return 0;
@@ -325,12 +311,6 @@ static int read_multiline(struct cobj *c, struct cobj_opt *o, const char *text, 
 
 /* --- sections and options ------------------------------------------------------------------------------------------ */
 
-static void lower(char *s)
-{
-	for (; *s; s++)
-		*s = (char)tolower((unsigned char)*s);
-}
-
 /* I2: '  remote  "X" ' gives 'remote "x"'. */
 static char *section_name(const char *raw)
 {
@@ -338,7 +318,7 @@ static char *section_name(const char *raw)
 	autofree char *low = xstrdup(raw);
 	const char *p, *end;
 
-	lower(low);
+	str_lower(&low);
 	p = skip_space(low);
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		size_t n = strlen(kinds[i]);
@@ -387,6 +367,8 @@ static char *read_header(const char *line, int *open, int *close)
 				return NULL;
 			return xstrndup(from + 1, (size_t)(to - from - 2));
 		}
+		if (after > p)          /* what these blanks and brackets lead to was just looked at */
+			p = after - 1;
 	}
 	return NULL;
 }
@@ -436,7 +418,7 @@ static void open_section(struct parse *p, size_t i, char *raw, int open, int clo
 	if (parent) {           /* a map where an option is expected; but [remote] [[x]] is a remote to DVC */
 		char *name = xstrdup(raw);
 
-		lower(name);
+		str_lower(&name);
 		add_option(&c->sec[parent], name, i)->is_section = true;
 	}
 	GROW(c->sec, c->n, c->cap);
@@ -445,7 +427,7 @@ static void open_section(struct parse *p, size_t i, char *raw, int open, int clo
 	s->raw = take(owned);
 	if (parent && (!strcmp(c->sec[parent].name, "remote") || !strcmp(c->sec[parent].name, "db"))) {
 		s->name = xasprintf("%s \"%s\"", c->sec[parent].name, s->raw);
-		lower(s->name);
+		str_lower(&s->name);
 	} else {
 		s->name = section_name(s->raw);
 	}
@@ -623,7 +605,7 @@ int cobj_parse(struct cobj *c, const char *text, size_t len, struct err *e)
 	}
 	for (size_t i = 0; i < c->n; i++)
 		for (size_t k = 0; k < c->sec[i].n; k++)
-			lower(c->sec[i].v[k].name);
+			str_lower(&c->sec[i].v[k].name);
 	return 0;
 }
 

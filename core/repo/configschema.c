@@ -160,8 +160,7 @@ char *configschema_scheme(const char *url)
 	if (!n || !isalpha((unsigned char)url[0]) || strncmp(url + n, "://", 3) || strchr("/?#", url[n + 3]))
 		return xstrdup("");
 	s = xstrndup(url, n);
-	for (char *p = s; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
+	str_lower(&s);
 	return s;
 }
 
@@ -226,8 +225,7 @@ static bool python_int(const char *text, int64_t *out)
 	}
 	if (!s.len || !isdigit((unsigned char)s.buf[s.len - 1]))
 		return false;
-	errno = 0;
-	*out = strtoll(s.buf, &end, 10);
+	*out = strtoll(s.buf, &end, 10);        /* beyond its range: the end of it, as no bound lies so far out */
 	return true;
 }
 

@@ -77,16 +77,6 @@ static int read_if_there(struct str *out, const char *path, bool *there, struct 
 	return -1;
 }
 
-static bool has_line(const char *text, const char *line)
-{
-	size_t n = strlen(line);
-
-	for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n')
-		if (!strncmp(p, line, n) && (p[n] == '\n' || !p[n]))
-			return true;
-	return false;
-}
-
 int gitignore_add(const char *abs, const char *root, char **file, struct err *e)
 {
 	autofree char *dir = path_dir(abs), *path = path_join(dir, ".gitignore"), *entry = gitignore_entry(path_base(abs));
@@ -104,13 +94,12 @@ int gitignore_add(const char *abs, const char *root, char **file, struct err *e)
 		return 0;
 	if (read_if_there(&s, real, &there, e))
 		return err_in(e, "cannot read '%s'", path);
-	if (!has_line(str_cstr(&s), entry)) {
-		if (s.len && s.buf[s.len - 1] != '\n')
-			str_addc(&s, '\n');
-		str_addf(&s, "%s\n", entry);
-		if (fs_replace(real, s.buf, s.len, 0, e))
-			return -1;
-	}
+	/* The same line may stand there already, and be taken back by a later one. */
+	if (s.len && s.buf[s.len - 1] != '\n')
+		str_addc(&s, '\n');
+	str_addf(&s, "%s\n", entry);
+	if (fs_replace(real, s.buf, s.len, 0, e))
+		return -1;
 	*file = take(path);
 	return 0;
 }

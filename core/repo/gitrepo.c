@@ -1,6 +1,7 @@
 /* gitrepo - the only user of libgit2. See gitrepo.h; what needs no library is gitconf.c. */
 #include "core/repo/gitrepo.h"
 
+#include <errno.h>
 #include <git2.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 #include "core/base/err.h"
 #include "core/base/fs.h"
 #include "core/base/lazylib.h"
+#include "core/base/map.h"
 #include "core/base/own.h"
 #include "core/repo/ignore.h"
 #include "sonames.h"
@@ -25,10 +27,9 @@
 	X(git_index_entrycount) X(git_index_get_byindex) X(git_index_add) \
 	X(git_index_remove_bypath) X(git_index_get_bypath) X(git_index_find_prefix) X(git_status_list_new) \
 	X(git_status_list_free) X(git_status_list_entrycount) X(git_status_byindex) X(git_status_options_init) \
-	X(git_reference_dwim) X(git_reference_iterator_glob_new) X(git_reference_next) \
-	X(git_reference_iterator_free) X(git_reference_name) X(git_reference_peel) X(git_reference_free) \
-	X(git_reference_name_to_id) X(git_remote_list) X(git_strarray_dispose) X(git_revwalk_new) X(git_revwalk_sorting) \
-	X(git_revwalk_push) X(git_revwalk_next) X(git_revwalk_free)
+	X(git_reference_dwim) X(git_reference_iterator_glob_new) X(git_reference_next) X(git_reference_next_name) \
+	X(git_reference_iterator_free) X(git_reference_name) X(git_reference_free) X(git_reference_name_to_id) \
+	X(git_object_lookup) X(git_remote_list) X(git_strarray_dispose) X(git_repository_commondir)
 
 static struct { LAZYLIB_FIELDS(FUNCS) } lg;
 #define SYM(f) { #f, (void **)&lg.f },
@@ -37,6 +38,7 @@ static struct lazylib lib = LAZYLIB_INIT(SONAME_GIT2, "libgit2", syms);
 
 #define PARENTS_MAX 1000000
 #define TREE_DEPTH_MAX 2048
+#define GIT_FILE_MAX (16u << 20)
 
 struct gitrepo {
 	git_repository *repo;
@@ -111,15 +113,27 @@ static int open_index(struct gitrepo *g, struct err *e)
 
 /* --- revisions ----------------------------------------------------------------------------------------------------- */
 
-static bool ref_commit(git_reference *ref, char out[41])
+/*
+ * The commit that a reference leads to: 1; 0 when there is none: the object is something else, or the reference, or the
+ * one it names, is not there; -1 when it cannot be read: that is no absence, and gc would delete for it.
+ */
+static int ref_commit(struct gitrepo *g, const char *name, char out[41])
 {
-	git_object *o = NULL;
+	git_object *o = NULL, *commit = NULL;
+	git_oid id;
+	int rc = lg.git_reference_name_to_id(&id, g->repo, name);
 
-	if (lg.git_reference_peel(&o, ref, GIT_OBJECT_COMMIT))
-		return false;
-	lg.git_oid_tostr(out, 41, lg.git_object_id(o));
+	if (rc)
+		return rc == GIT_ENOTFOUND ? 0 : -1;
+	if (lg.git_object_lookup(&o, g->repo, &id, GIT_OBJECT_ANY))
+		return -1;
+	rc = lg.git_object_peel(&commit, o, GIT_OBJECT_COMMIT);
 	lg.git_object_free(o);
-	return true;
+	if (rc)
+		return rc == GIT_EPEEL || rc == GIT_EINVALIDSPEC ? 0 : -1;
+	lg.git_oid_tostr(out, 41, lg.git_object_id(commit));
+	lg.git_object_free(commit);
+	return 1;
 }
 
 /* A whole commit id or a name: the two usual forms, which also spare libgit2's expression matcher (1.5 leaks there). */
@@ -138,7 +152,7 @@ static bool resolve_plain(struct gitrepo *g, const char *name, char out[41])
 	}
 	if (lg.git_reference_dwim(&ref, g->repo, name))
 		return false;
-	ok = ref_commit(ref, out);
+	ok = ref_commit(g, lg.git_reference_name(ref), out) > 0;
 	lg.git_reference_free(ref);
 	return ok;
 }
@@ -200,7 +214,7 @@ static bool resolve_experiment(struct gitrepo *g, const char *rev, char out[41])
 		const char *name = lg.git_reference_name(ref);
 
 		if (!strcmp(path_base(name), rev) && strncmp(name, "refs/exps/exec/", 15))
-			found = ref_commit(ref, out);
+			found = ref_commit(g, name, out) > 0;
 		lg.git_reference_free(ref);
 	}
 	lg.git_reference_iterator_free(it);
@@ -252,27 +266,76 @@ static int cmp_ref(const void *a, const void *b)
 	return strcmp(((const struct git_ref *)a)->name, ((const struct git_ref *)b)->name);
 }
 
+static bool is_ref_text(const struct str *s)
+{
+	size_t hex = strspn(str_cstr(s), "0123456789abcdef");
+
+	return str_starts(str_cstr(s), "ref:") || hex == 40 || hex == 64;
+}
+
+static int check_loose(const char *dir, struct err *e);
+static int check_entry(const char *path, struct err *e)
+{
+	autostr struct str s = STR_INIT;
+	autoerr struct err why = ERR_INIT;
+
+	if (fs_is_dir(path))
+		return check_loose(path, e);
+	if (fs_read(&s, path, GIT_FILE_MAX, &why)) {
+		if (why.code == ERR_NOTFOUND)
+			return 0;
+		err_move(e, &why);
+		return -1;
+	}
+	return is_ref_text(&s) ? 0 : err_set(e, ERR_CORRUPT, "git reference file '%s' is damaged", path);
+}
+
+/* libgit2's iterators pass over a file that holds no reference, such as an empty one after a power cut. */
+static int check_loose(const char *dir, struct err *e)
+{
+	autodir DIR *d = opendir(dir);
+	struct dirent *de;
+	int more;
+
+	if (!d)
+		return errno == ENOENT ? 0 : err_sys(e, "cannot read '%s'", dir);
+	while ((more = fs_next_entry(d, &de, dir, e)) > 0) {
+		autofree char *path = path_join(dir, de->d_name);
+
+		if (*de->d_name != '.' && !str_ends(de->d_name, ".lock") && check_entry(path, e))
+			return -1;
+	}
+	return more;
+}
+
 static int list_refs(struct gitrepo *g, const char *base, struct git_refs *out, struct err *e)
 {
-	autofree char *glob = xasprintf("%s*", base);
+	autofree char *glob = xasprintf("%s*", base), *dir = path_join(lg.git_repository_commondir(g->repo), base);
 	git_reference_iterator *it = NULL;
-	git_reference *ref = NULL;
 	size_t from = out->n;
+	const char *name;
 	char sha[41];
+	int rc, commit = 0;
 
+	if (check_loose(dir, e))
+		return -1;
 	if (lg.git_reference_iterator_glob_new(&it, g->repo, glob))
 		return git_fail(e, ERR_FAIL, "cannot list git references");
-	while (!lg.git_reference_next(&ref, it)) {
-		const char *name = lg.git_reference_name(ref);
-
-		if (str_starts(name, base) && ref_commit(ref, sha))
+	while (!(rc = lg.git_reference_next_name(&name, it))) {
+		commit = str_starts(name, base) ? ref_commit(g, name, sha) : 0;
+		if (commit > 0)
 			refs_push(out, name + strlen(base), sha);
-		lg.git_reference_free(ref);
+		else if (commit < 0)
+			break;
 	}
+	if (commit < 0)
+		git_fail(e, ERR_FAIL, "cannot read git reference '%s'", name);
+	else if (rc != GIT_ITEROVER)
+		commit = git_fail(e, ERR_FAIL, "cannot list git references");
 	lg.git_reference_iterator_free(it);
 	if (out->n > from)
 		qsort(out->v + from, out->n - from, sizeof(*out->v), cmp_ref);
-	return 0;
+	return commit < 0 ? -1 : 0;
 }
 
 int gitrepo_branches(struct gitrepo *g, struct git_refs *out, struct err *e)
@@ -285,69 +348,150 @@ int gitrepo_tags(struct gitrepo *g, struct git_refs *out, struct err *e)
 	return list_refs(g, "refs/tags/", out, e);
 }
 
-static void push_start(git_revwalk *w, const char *sha)
+/* Commits whose parents a shallow clone leaves out, as binary ids. libgit2 knows of them from 1.7 on. */
+static int read_shallow(struct gitrepo *g, struct binset *out, struct err *e)
 {
+	autofree char *path = path_join(lg.git_repository_commondir(g->repo), "shallow");
+	autostr struct str text = STR_INIT;
+	autoerr struct err why = ERR_INIT;
 	git_oid id;
 
-	if (!lg.git_oid_fromstr(&id, sha))
-		lg.git_revwalk_push(w, &id);
+	if (fs_read(&text, path, GIT_FILE_MAX, &why)) {
+		if (why.code == ERR_NOTFOUND)
+			return 0;
+		err_move(e, &why);
+		return -1;
+	}
+	for (char *p = text.buf, *end; p && (end = strchr(p, '\n')); p = end + 1) {
+		*end = '\0';
+		if (!lg.git_oid_fromstr(&id, p))
+			binset_add(out, id.id);
+	}
+	return 0;
 }
 
-int gitrepo_all_commits(struct gitrepo *g, struct git_refs *out, struct err *e)
+/* Commits that were seen and not yet listed, as a heap: the youngest first, of one second the lowest id, as DVC has them. */
+struct walk {
+	struct gitrepo *g;
+	git_commit **v;
+	size_t n, cap;
+	struct binset seen, shallow;
+};
+
+static bool is_before(git_commit *a, git_commit *b)
+{
+	git_time_t x = lg.git_commit_time(a), y = lg.git_commit_time(b);
+
+	return x != y ? x > y : memcmp(lg.git_object_id((git_object *)a), lg.git_object_id((git_object *)b), GIT_OID_RAWSZ) < 0;
+}
+
+static int walk_push(struct walk *w, const git_oid *id, struct err *e)
+{
+	git_commit *c = NULL;
+	char sha[41];
+	size_t i;
+
+	if (!binset_add(&w->seen, id->id))
+		return 0;
+	lg.git_oid_tostr(sha, sizeof(sha), id);
+	if (lg.git_commit_lookup(&c, w->g->repo, id))
+		return git_fail(e, ERR_FAIL, "cannot read commit %s", sha);
+	GROW(w->v, w->n, w->cap);
+	for (i = w->n++; i && is_before(c, w->v[(i - 1) / 2]); i = (i - 1) / 2)
+		w->v[i] = w->v[(i - 1) / 2];
+	w->v[i] = c;
+	return 0;
+}
+
+static git_commit *walk_pop(struct walk *w)
+{
+	git_commit *first = w->v[0], *last = w->v[--w->n];
+	size_t i = 0;
+
+	for (size_t k; (k = 2 * i + 1) < w->n; i = k) {
+		if (k + 1 < w->n && is_before(w->v[k + 1], w->v[k]))
+			k++;
+		if (!is_before(w->v[k], last))
+			break;
+		w->v[i] = w->v[k];
+	}
+	w->v[i] = last;
+	return first;
+}
+
+static int walk_starts(struct walk *w, struct git_refs *starts, struct err *e)
 {
 	static const char *const bases[] = { "refs/heads/", "refs/remotes/", "refs/tags/" };
-	struct git_refs starts = { 0 };
-	git_revwalk *w = NULL;
 	git_oid id;
 	char sha[41];
 
 	for (size_t i = 0; i < ARRAY_LEN(bases); i++)
-		if (list_refs(g, bases[i], &starts, e)) {
-			git_refs_release(&starts);
+		if (list_refs(w->g, bases[i], starts, e))
 			return -1;
-		}
-	if (lg.git_revwalk_new(&w, g->repo)) {
-		git_refs_release(&starts);
-		return git_fail(e, ERR_FAIL, "cannot walk the history");
+	if (gitrepo_has_commits(w->g)) {
+		if (!resolve_commit(w->g, "HEAD", sha))
+			return git_fail(e, ERR_FAIL, "cannot read the commit of HEAD");
+		refs_push(starts, "HEAD", sha);
 	}
-	lg.git_revwalk_sorting(w, GIT_SORT_TIME);
-	if (resolve_commit(g, "HEAD", sha))
-		push_start(w, sha);
-	for (size_t i = 0; i < starts.n; i++)
-		push_start(w, starts.v[i].sha);
-	while (!lg.git_revwalk_next(&id, w)) {
-		lg.git_oid_tostr(sha, sizeof(sha), &id);
-		refs_push(out, sha, sha);
-	}
-	lg.git_revwalk_free(w);
-	git_refs_release(&starts);
+	for (size_t i = 0; i < starts->n; i++)
+		if (!lg.git_oid_fromstr(&id, starts->v[i].sha) && walk_push(w, &id, e))
+			return -1;
 	return 0;
+}
+
+int gitrepo_all_commits(struct gitrepo *g, struct git_refs *out, struct err *e)
+{
+	struct walk w = { .g = g, .seen = BINSET_INIT(GIT_OID_RAWSZ), .shallow = BINSET_INIT(GIT_OID_RAWSZ) };
+	struct git_refs starts = { 0 };
+	int rc = read_shallow(g, &w.shallow, e) || walk_starts(&w, &starts, e) ? -1 : 0;
+
+	while (!rc && w.n) {
+		git_commit *c = walk_pop(&w);
+		const git_oid *id = lg.git_object_id((git_object *)c);
+		unsigned parents = binset_has(&w.shallow, id->id) ? 0 : lg.git_commit_parentcount(c);
+		char sha[41];
+
+		lg.git_oid_tostr(sha, sizeof(sha), id);
+		refs_push(out, sha, sha);
+		for (unsigned i = 0; !rc && i < parents; i++)
+			rc = walk_push(&w, lg.git_commit_parent_id(c, i), e);
+		lg.git_commit_free(c);
+	}
+	while (w.n)
+		lg.git_commit_free(w.v[--w.n]);
+	free(w.v);
+	binset_release(&w.seen);
+	binset_release(&w.shallow);
+	git_refs_release(&starts);
+	return rc;
 }
 
 int gitrepo_history(struct gitrepo *g, const char *rev, int n, int64_t since, struct git_refs *out, struct err *e)
 {
+	struct binset shallow = BINSET_INIT(GIT_OID_RAWSZ);
 	char sha[41];
+	bool more;
+	int rc = gitrepo_resolve(g, rev, sha, e) || read_shallow(g, &shallow, e) ? -1 : 0;
 
-	if (gitrepo_resolve(g, rev, sha, e))
-		return -1;
-	for (int i = 0; (n < 0 || i < n) && i < PARENTS_MAX; i++) {
+	more = !rc;
+	for (int i = 0; more && (n < 0 || i < n) && i < PARENTS_MAX; i++) {
 		git_commit *c = NULL;
 		git_oid id;
-		bool more;
 
-		if (lg.git_oid_fromstr(&id, sha) || lg.git_commit_lookup(&c, g->repo, &id))
-			return i ? 0 : git_fail(e, ERR_NOTFOUND, "cannot read commit %s", sha);
+		if (lg.git_oid_fromstr(&id, sha) || lg.git_commit_lookup(&c, g->repo, &id)) {
+			rc = git_fail(e, i ? ERR_FAIL : ERR_NOTFOUND, "cannot read commit %s", sha);
+			break;
+		}
 		more = !since || lg.git_commit_time(c) >= since;
 		if (more)
 			refs_push(out, i ? sha : rev, sha);
-		more = more && lg.git_commit_parentcount(c);
+		more = more && !binset_has(&shallow, id.id) && lg.git_commit_parentcount(c);
 		if (more)
 			lg.git_oid_tostr(sha, sizeof(sha), lg.git_commit_parent_id(c, 0));
 		lg.git_commit_free(c);
-		if (!more)
-			break;
 	}
-	return 0;
+	binset_release(&shallow);
+	return rc;
 }
 
 int64_t gitrepo_commit_time(struct gitrepo *g, const char *sha)
@@ -531,6 +675,26 @@ static int kind_of(git_filemode_t mode)
 	}
 }
 
+/* Whether a path that was not found is not there; else a directory above it is, and cannot be read. */
+static bool is_absent(struct gittree *t, const char *rel)
+{
+	autofree char *dir = path_dir(rel);
+	git_tree_entry *en = NULL;
+	git_tree *sub = NULL;
+	bool readable;
+
+	if (!*dir)
+		return true;
+	if (lg.git_tree_entry_bypath(&en, t->tree, dir))
+		return is_absent(t, dir);
+	readable = lg.git_tree_entry_filemode(en) != GIT_FILEMODE_TREE ||
+		!lg.git_tree_lookup(&sub, t->g->repo, lg.git_tree_entry_id(en));
+	if (sub)
+		lg.git_tree_free(sub);
+	lg.git_tree_entry_free(en);
+	return readable;
+}
+
 int gittree_kind(struct gittree *t, const char *rel, bool *isexec, uint64_t *size)
 {
 	git_tree_entry *en = NULL;
@@ -542,7 +706,7 @@ int gittree_kind(struct gittree *t, const char *rel, bool *isexec, uint64_t *siz
 	if (!*rel)
 		return 2;
 	if (lg.git_tree_entry_bypath(&en, t->tree, rel))
-		return 0;
+		return is_absent(t, rel) ? 0 : -1;
 	mode = lg.git_tree_entry_filemode(en);
 	if (isexec)
 		*isexec = mode == GIT_FILEMODE_BLOB_EXECUTABLE;
@@ -564,13 +728,15 @@ int gittree_read(struct gittree *t, const char *rel, uint64_t max, struct str *o
 	uint64_t size;
 	int rc = 0;
 
-	if (!*rel || lg.git_tree_entry_bypath(&en, t->tree, rel) || kind_of(lg.git_tree_entry_filemode(en)) == 2) {
+	if (*rel && lg.git_tree_entry_bypath(&en, t->tree, rel) && !is_absent(t, rel))
+		return git_fail(e, ERR_FAIL, "cannot read '%s' from git", rel);
+	if (!en || kind_of(lg.git_tree_entry_filemode(en)) == 2) {
 		if (en)
 			lg.git_tree_entry_free(en);
 		return err_set(e, ERR_NOTFOUND, "'%s' is not a file in this commit", rel);
 	}
 	if (lg.git_blob_lookup(&blob, t->g->repo, lg.git_tree_entry_id(en))) {
-		rc = git_fail(e, ERR_NOTFOUND, "cannot read '%s' from git", rel);
+		rc = git_fail(e, ERR_FAIL, "cannot read '%s' from git", rel);
 	} else {
 		size = (uint64_t)lg.git_blob_rawsize(blob);
 		if (size > max)
@@ -601,7 +767,7 @@ static int walk_tree_below(struct gittree *t, const git_tree *tree, const char *
 		if (rc || mode != GIT_FILEMODE_TREE)
 			continue;
 		if (lg.git_tree_lookup(&sub, t->g->repo, lg.git_tree_entry_id(en)))
-			return git_fail(e, ERR_NOTFOUND, "cannot read directory '%s' from git", rel);
+			return git_fail(e, ERR_FAIL, "cannot read directory '%s' from git", rel);
 		rc = walk_tree_below(t, sub, rel, fn, data, depth + 1, e);
 		lg.git_tree_free(sub);
 		if (rc)
@@ -619,12 +785,12 @@ int gittree_walk(struct gittree *t, const char *under, gittree_fn *fn, void *dat
 	if (!*under)
 		return walk_tree_below(t, t->tree, "", fn, data, 0, e);
 	if (lg.git_tree_entry_bypath(&en, t->tree, under))
-		return 0;
+		return is_absent(t, under) ? 0 : git_fail(e, ERR_FAIL, "cannot read directory '%s' from git", under);
 	rc = lg.git_tree_entry_filemode(en) == GIT_FILEMODE_TREE ?
 		lg.git_tree_lookup(&sub, t->g->repo, lg.git_tree_entry_id(en)) : 1;
 	lg.git_tree_entry_free(en);
 	if (rc)
-		return rc > 0 ? 0 : git_fail(e, ERR_NOTFOUND, "cannot read directory '%s' from git", under);
+		return rc > 0 ? 0 : git_fail(e, ERR_FAIL, "cannot read directory '%s' from git", under);
 	rc = walk_tree_below(t, sub, under, fn, data, 0, e);
 	lg.git_tree_free(sub);
 	return rc;

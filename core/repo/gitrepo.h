@@ -29,9 +29,10 @@ bool gitrepo_is_dirty(struct gitrepo *g);
 struct git_ref { char *name; char sha[41]; };
 struct git_refs { struct git_ref *v; size_t n, cap; };
 void git_refs_release(struct git_refs *r);
+/* These lists are whole or an error: what cannot be read is no absence. A shallow clone's history ends where it says. */
 int  gitrepo_branches(struct gitrepo *g, struct git_refs *out, struct err *e);
 int  gitrepo_tags(struct gitrepo *g, struct git_refs *out, struct err *e);
-int  gitrepo_all_commits(struct gitrepo *g, struct git_refs *out, struct err *e);       /* reachable from all refs, as DVC's -A */
+int  gitrepo_all_commits(struct gitrepo *g, struct git_refs *out, struct err *e);       /* as DVC's -A; youngest first */
 /* The n commits from rev backwards along first parents; since: Unix time or 0. */
 int  gitrepo_history(struct gitrepo *g, const char *rev, int n, int64_t since, struct git_refs *out, struct err *e);
 
@@ -41,7 +42,7 @@ int  gittree_open(struct gittree **out, struct gitrepo *g, const char *sha, stru
 void gittree_close(struct gittree *t);
 const char *gittree_id(const struct gittree *t);        /* of the root tree: equal trees need one look */
 int  gittree_read(struct gittree *t, const char *rel, uint64_t max, struct str *out, struct err *e);    /* ERR_NOTFOUND */
-/* 0 absent, 1 file, 2 directory, 3 symlink */
+/* 0 absent, 1 file, 2 directory, 3 symlink, -1: a directory above it cannot be read */
 int  gittree_kind(struct gittree *t, const char *rel, bool *isexec, uint64_t *size);
 typedef int gittree_fn(const char *rel, int kind, void *data, struct err *e);           /* return 1: do not descend */
 int  gittree_walk(struct gittree *t, const char *under, gittree_fn *fn, void *data, struct err *e);

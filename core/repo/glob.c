@@ -87,18 +87,17 @@ static bool charset_has(const struct charset *s, uint32_t c)
 	return in != s->neg;
 }
 
-/* Marks state i and what is reachable from it without a character. */
-static void state_add(const struct glob *g, unsigned char *set, size_t i)
+/* Marks what is reachable from the marked states without a character: all of it lies ahead of them. */
+static void states_close(const struct glob *g, unsigned char *set)
 {
-	while (!set[i]) {
-		set[i] = 1;
-		if (i == g->n)
-			return;
-		if (g->t[i].kind == T_OPT)
-			state_add(g, set, i + 1 + g->t[i].c);
-		else if (g->t[i].kind != T_STAR && g->t[i].kind != T_DEEP)
-			return;
-		i++;
+	for (size_t i = 0; i < g->n; i++) {
+		int kind = g->t[i].kind;
+
+		if (!set[i] || (kind != T_OPT && kind != T_STAR && kind != T_DEEP))
+			continue;
+		set[i + 1] = 1;
+		if (kind == T_OPT)
+			set[i + 1 + g->t[i].c] = 1;
 	}
 }
 
@@ -123,10 +122,12 @@ static bool state_step(const struct glob *g, const unsigned char *cur, unsigned 
 		default: break;
 		}
 		if (go) {
-			state_add(g, next, to);
+			next[to] = 1;
 			alive = true;
 		}
 	}
+	if (alive)
+		states_close(g, next);
 	return alive;
 }
 
@@ -143,7 +144,8 @@ static bool glob_run(const struct glob *g, const char *s, bool trailing_slash)
 		next = big + size;
 	}
 	memset(cur, 0, size);
-	state_add(g, cur, 0);
+	cur[0] = 1;
+	states_close(g, cur);
 	for (;;) {
 		uint32_t c;
 

@@ -164,17 +164,13 @@ static int check_pattern(const char *pattern, struct err *e)
 	return -1;
 }
 
-int ignore_check(const char *root, struct err *e)
+static int check_text(const struct str *text, struct err *e)
 {
-	autofree char *path = path_join(root, ".dvcignore");
 	autostrvec struct strvec lines = STRVEC_INIT;
-	autoerr struct err none = ERR_INIT;
-	autostr struct str text = STR_INIT;
 
-	if (fs_read(&text, path, IGNORE_FILE_MAX, &none) || (!memchr(str_cstr(&text), '\\', text.len) &&
-							     !memchr(str_cstr(&text), '!', text.len)))
+	if (!memchr(str_cstr(text), '\\', text->len) && !memchr(str_cstr(text), '!', text->len))
 		return 0;
-	strvec_split(&lines, str_cstr(&text), '\n');
+	strvec_split(&lines, str_cstr(text), '\n');
 	for (size_t i = 0; i < lines.n; i++) {
 		autofree char *line = str_trim_dup(lines.v[i]);
 
@@ -182,6 +178,15 @@ int ignore_check(const char *root, struct err *e)
 			return -1;
 	}
 	return 0;
+}
+
+int ignore_check(const char *root, struct err *e)
+{
+	autofree char *path = path_join(root, ".dvcignore");
+	autoerr struct err none = ERR_INIT;
+	autostr struct str text = STR_INIT;
+
+	return fs_read(&text, path, IGNORE_FILE_MAX, &none) ? 0 : check_text(&text, e);
 }
 
 static void list_add_text(struct ignore_list *l, const char *text, size_t len, const char *file)
@@ -304,6 +309,8 @@ static void dir_load(struct ignore *g, struct igdir *d, const char *rel)
 	d->own = ignore_list_new(g->kind);
 	d->own->nested = *rel != 0;
 	list_add_text(d->own, str_cstr(&s), s.len, file);
+	if (g->kind == IGNORE_DVC && !g->unread.code)
+		check_text(&s, &g->unread);
 }
 
 static void igdir_free(void *p)

@@ -26,7 +26,7 @@ void ignore_list_add(struct ignore_list *l, const char *pattern, const char *fil
 /* 1 ignored, 0 re-included by '!', -1 no pattern matched. rel is relative to the list's directory. */
 int  ignore_list_match(const struct ignore_list *l, const char *rel, bool is_dir);
 
-/* DVC stops at a pattern of the root's .dvcignore that pathspec cannot read: its words, exit status 255. */
+/* DVC stops at a pattern that pathspec cannot read: its words, exit status 255. This looks at the root's .dvcignore. */
 int  ignore_check(const char *root, struct err *e);
 struct ignore *ignore_open(const char *root, bool with_builtin);       /* .dvcignore of a repository */
 void ignore_close(struct ignore *g);
@@ -34,7 +34,8 @@ void ignore_close(struct ignore *g);
 bool ignore_is(struct ignore *g, const char *rel, bool is_dir);
 /* The same of an output: one that is a repository itself is there for DVC, though nothing in it is. */
 bool ignore_hides_out(struct ignore *g, const char *rel, bool is_dir);
-/* After questions whose answers are recorded or reported: -1 when a .dvcignore that had a say could not be read. */
+/* After questions whose answers are recorded or reported: -1 when a .dvcignore that had a say could not be read, or holds
+ * such a pattern. */
 int  ignore_unread(const struct ignore *g, struct err *e);
 /* For check-ignore: the pattern that decides, as DVC reports it. Built-in rules have no file; a nested repository has
  * line -1. Returns 0 or 1; texts are borrowed until the next question. */

@@ -249,7 +249,7 @@ int ownconf_set(struct ownconf *o, int level, const char *key, const char *value
 	autostr struct str s = STR_INIT;
 	autostrvec struct strvec lines = STRVEC_INIT;
 	autoerr struct err why = ERR_INIT;
-	autofree char *dir = NULL, *text = NULL;
+	autofree char *dir = NULL, *text = NULL, *root = NULL, *file = NULL;
 
 	if (!k)
 		return err_set(e, ERR_CONFIG, "unknown setting '%s'", key);
@@ -273,7 +273,9 @@ int ownconf_set(struct ownconf *o, int level, const char *key, const char *value
 	str_adds(&s, text);
 	str_addc(&s, '\n');
 	dir = path_dir(o->file[level]);
-	if (fs_mkdirs(dir, 0777, e) || fs_replace(o->file[level], s.buf, s.len, 0, e))
+	root = level >= CONFIG_REPO ? path_dir(dir) : NULL;
+	file = fs_follow(o->file[level], root);
+	if (fs_mkdirs(dir, 0777, e) || fs_replace(file, s.buf, s.len, 0, e))
 		return err_in(e, "cannot write the configuration");
 	return load(o, level, e);
 }

@@ -16,6 +16,7 @@
 #include "core/base/own.h"
 #include "core/base/proc.h"
 #include "core/base/str.h"
+#include "core/base/temps.h"
 #include "core/repo/config.h"
 #include "core/repo/filelock.h"
 #include "core/repo/repo.h"
@@ -79,6 +80,8 @@ static int rwlock_read(struct repo *r, struct node **out, struct err *e)
 			return -1;
 		}
 		n = node_map();
+	} else if (!s.len) {            /* after a power cut: whoever held anything is gone */
+		n = node_map();
 	} else if (json_parse(&n, str_cstr(&s), s.len, path, &why)) {
 		return err_set(e, ERR_PARSE, "Unable to read RWLock-file '%s'. JSON structure is corrupted", shown);
 	}
@@ -115,7 +118,6 @@ static int rwlock_write(struct repo *r, struct node *n, struct err *e)
 	autofree char *path = rwlock_path(r), *tmp = NULL;
 	autostr struct str s = STR_INIT;
 	autoclose int fd = -1;
-	char name[32];
 
 	for (size_t i = n->n; i-- > 0;)
 		if (!n->v[i]->n)
@@ -123,8 +125,7 @@ static int rwlock_write(struct repo *r, struct node *n, struct err *e)
 	json_dump(&s, n, 0);
 	if (write_in_place(path, &s))
 		return 0;
-	fs_temp_name(name);
-	tmp = path_join(r->tmp_dir, name);
+	tmp = temps_path(r->tmp_dir);
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0 || fs_write_all(fd, s.buf, s.len) || rename(tmp, path)) {
 		err_sys(e, "cannot write '%s'", path);
@@ -178,7 +179,7 @@ static void tell_dead(const struct repo *r, const struct node *info, const char 
 }
 
 /* True: the entry is of a process that is gone. */
-static bool judge(struct blockers *b, const struct node *info, const char *theirs, const char *ours)
+static bool judge(struct blockers *b, const struct node *info, const char *theirs)
 {
 	int64_t pid = node_get(info, "pid")->i;
 
@@ -191,31 +192,44 @@ static bool judge(struct blockers *b, const struct node *info, const char *their
 			strvec_take(b->dead, xasprintf("%lld", (long long)pid));
 		return true;
 	}
-	b->path = ours;
 	str_addf(&b->who, "%s  (PID %lld): %s", b->who.len ? "\n" : "", (long long)pid, node_get_str(info, "cmd"));
 	return false;
 }
 
+static void drop_dead(struct blockers *b, struct node *list, const char *theirs)
+{
+	for (size_t k = 0; k < list->n;) {
+		if (judge(b, list->v[k], theirs))
+			node_del_at(list, k);
+		else
+			k++;
+	}
+}
+
+/* In the file's order. The path that DVC names is the one it compared last. */
 static void check_part(struct blockers *b, struct node *part, const struct strvec *one, const struct strvec *two)
 {
-	for (size_t i = part ? part->n : 0; i-- > 0;) {
+	const struct strvec *end = two && two->n ? two : one;
+
+	for (size_t i = 0; part && i < part->n;) {
 		const char *theirs = part->k[i]->text, *ours = first_overlap(one, theirs);
 		struct node *v = part->v[i];
+		bool gone = false;
 
 		if (!ours)
 			ours = first_overlap(two, theirs);
-		if (!ours)
-			continue;
-		if (v->kind == NODE_MAP) {
-			if (judge(b, v, theirs, ours))
-				node_del_at(part, i);
-			continue;
+		if (ours && v->kind == NODE_MAP) {
+			gone = judge(b, v, theirs);
+		} else if (ours) {
+			drop_dead(b, v, theirs);
+			gone = !v->n;
 		}
-		for (size_t k = v->n; k-- > 0;)
-			if (judge(b, v->v[k], theirs, ours))
-				node_del_at(v, k);
-		if (!v->n)
+		if (ours || (end && end->n))
+			b->path = ours ? ours : end->v[end->n - 1];
+		if (gone)
 			node_del_at(part, i);
+		else
+			i++;
 	}
 }
 

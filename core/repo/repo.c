@@ -150,6 +150,7 @@ void repo_close(struct repo *r)
 		gitrepo_close(r->git_);
 	config_close(r->config);
 	strvec_release(&r->scm_files);
+	map_release(&r->scm_seen, NULL);
 	free(r->root);
 	free(r->dvc_dir);
 	free(r->tmp_dir);
@@ -181,14 +182,7 @@ char *repo_abs(const struct repo *r, const char *rel)
 
 char *repo_real(const struct repo *r, const char *abs)
 {
-	autofree char *real = NULL, *root = NULL;
-	struct stat st;
-
-	if (!lstat(abs, &st) && S_ISLNK(st.st_mode)) {
-		real = realpath(abs, NULL);
-		root = realpath(r->root, NULL);
-	}
-	return real && root && path_is_inside(real, root) ? take(real) : xstrdup(abs);
+	return fs_follow(abs, r->root);
 }
 
 char *repo_show(const struct repo *r, const char *rel)
@@ -198,13 +192,41 @@ char *repo_show(const struct repo *r, const char *rel)
 	return path_rel(abs, r->cwd);
 }
 
-/* DVC keeps its private files out of git whenever it opens a repository; here it is enough before they are made. */
+static const char *const private_names[] = { "config.local", "tmp", "cache" };
+
+static bool has_line(const char *text, const char *line)
+{
+	size_t n = strlen(line);
+
+	for (const char *p = text; (p = strstr(p, line)); p += n)
+		if ((p == text || p[-1] == '\n') && (!p[n] || p[n] == '\n'))
+			return true;
+	return false;
+}
+
+/* Whether the usual lines stand there: one small file to read. */
+static bool are_listed(const struct repo *r)
+{
+	autofree char *path = path_join(r->dvc_dir, ".gitignore");
+	autostr struct str text = STR_INIT;
+	autoerr struct err none = ERR_INIT;
+	bool all = !fs_read(&text, path, 65536, &none);
+
+	for (size_t i = 0; all && i < ARRAY_LEN(private_names); i++) {
+		autofree char *line = xasprintf("/%s", private_names[i]);
+
+		all = has_line(str_cstr(&text), line);
+	}
+	return all;
+}
+
+/* DVC keeps its private files out of git whenever it opens a repository: a local configuration may hold secrets. */
 static int ignore_private(struct repo *r, struct err *e)
 {
-	static const char *const names[] = { "config.local", "tmp", "cache" };
-
-	for (size_t i = 0; r->scm_root && i < ARRAY_LEN(names); i++) {
-		autofree char *path = path_join(r->dvc_dir, names[i]);
+	if (!r->scm_root || are_listed(r))
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(private_names); i++) {
+		autofree char *path = path_join(r->dvc_dir, private_names[i]);
 		char *changed = NULL;
 
 		if (gitignore_add(path, r->scm_root, &changed, e))
@@ -218,9 +240,7 @@ static int ignore_private(struct repo *r, struct err *e)
 
 int repo_tmp(struct repo *r, struct err *e)
 {
-	if (fs_is_dir(r->tmp_dir))
-		return 0;
-	if (ignore_private(r, e) || fs_mkdirs(r->tmp_dir, 0777, e))
+	if (ignore_private(r, e) || (!fs_is_dir(r->tmp_dir) && fs_mkdirs(r->tmp_dir, 0777, e)))
 		return err_in(e, "cannot make '%s'", r->tmp_dir);
 	return 0;
 }
@@ -250,17 +270,27 @@ int repo_git(struct repo *r, struct gitrepo **out, struct err *e)
 bool repo_in_tree(const struct repo *r, struct gittree *t)
 {
 	autofree char *below = NULL;
+	int kind;
 
 	if (!r->scm_root || !strcmp(r->root, r->scm_root))
 		return true;
 	below = path_rel(r->root, r->scm_root);
-	return gittree_kind(t, below, NULL, NULL) == 2;
+	kind = gittree_kind(t, below, NULL, NULL);
+	return kind == 2 || kind < 0;           /* whoever reads it is told what is wrong with it */
 }
 
 void repo_wrote(struct repo *r, const char *abs)
 {
-	if (!strvec_has(&r->scm_files, abs))
-		strvec_push(&r->scm_files, abs);
+	if (map_has(&r->scm_seen, abs))
+		return;
+	map_put(&r->scm_seen, abs, r);
+	strvec_push(&r->scm_files, abs);
+}
+
+void repo_wrote_none(struct repo *r)
+{
+	strvec_reset(&r->scm_files);
+	map_release(&r->scm_seen, NULL);
 }
 
 /* Without a home: below /var/tmp, unless somebody else was there first and could tell us what our files hold. */

@@ -59,14 +59,21 @@ char *filelock_command(long pid)
 	return str_take(&shown);
 }
 
-/* A mark of this machine: process numbers mean nothing on another. */
+/*
+ * A mark of this machine and of its container: process numbers mean nothing in another. Those of a machine's own name space
+ * keep their mark over a restart, so that a lock from before it is seen to be stale.
+ */
 static void host_mark(char out[9])
 {
-	char host[256] = "localhost";
+	char host[256] = "localhost", space[64] = "";
+	autofree char *name = NULL;
 	unsigned char digest[16];
 
 	gethostname(host, sizeof(host) - 1);
-	md5_once(host, strlen(host), digest);
+	if (readlink("/proc/self/ns/pid", space, sizeof(space) - 1) < 0)
+		space[0] = '\0';
+	name = xasprintf("%s|%s", host, space);
+	md5_once(name, strlen(name), digest);
 	hex_encode(out, digest, 4);
 }
 
@@ -314,11 +321,10 @@ static int take_again(struct repolock *l, struct err *e)
 }
 
 /* DVC gives up after three seconds unless told to wait; waiting is what its users then ask for (K2). */
-int repolock_take(struct repolock **out, struct repo *r, bool wait_forever, struct err *e)
+int repolock_take(struct repolock **out, struct repo *r, struct err *e)
 {
 	struct repolock *l;
 
-	(void)wait_forever;
 	if (repo_tmp(r, e))
 		return -1;
 	l = xcalloc(1, sizeof(*l));
@@ -339,12 +345,10 @@ void repolock_release(struct repolock *l)
 	free(l);
 }
 
-int repolock_pause(struct repolock *l, struct err *e)
+void repolock_pause(struct repolock *l)
 {
-	(void)e;
 	if (l)
 		filelock_release(take(l->lock));
-	return 0;
 }
 
 int repolock_resume(struct repolock *l, struct err *e)

@@ -3,7 +3,8 @@
  *
  *  K1  BSD flock, never fcntl; the lock file is never unlinked; "<blank>pid\n" is written after it was obtained.
  *  K2  Waiting is the default and names the holder (pid and command) once; a dead holder's path locks are removed.
- *  K3  rwlock is edited only under rwlock.lock, is never empty, and its keys are absolute paths.
+ *  K3  rwlock is edited only under rwlock.lock and never written empty (a power cut may leave it so: it then holds nothing);
+ *      its keys are absolute paths.
  *  K4  Path locks never wait while the repository lock is held (two waiters would hold each other up): taking them fails
  *      with ERR_LOCKED and DVC's words.
  *  K5  A repository from somebody else may hold links where the locks lie: none is followed, and a file there that does not
@@ -21,10 +22,10 @@ struct strvec;
 struct err;
 struct repolock;
 
-int  repolock_take(struct repolock **out, struct repo *r, bool wait_forever, struct err *e);
+int  repolock_take(struct repolock **out, struct repo *r, struct err *e);
 void repolock_release(struct repolock *l);              /* NULL is fine */
 /* For the runner: give the repository lock back while a command runs, take it again after. */
-int  repolock_pause(struct repolock *l, struct err *e);
+void repolock_pause(struct repolock *l);
 int  repolock_resume(struct repolock *l, struct err *e);
 
 void repolock_host(char out[9]);                        /* a mark of this machine: process numbers mean nothing on another */

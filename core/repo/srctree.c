@@ -383,10 +383,10 @@ int srctree_find_stages(struct srctree *t, const char *under, srctree_fn *fn, sr
 	autoclose int fd = -1;
 
 	if (t->tree)
-		return list_tree(t, e) ? -1 : walk_listed(&w, under, 0, e);
+		return list_tree(t, e) || walk_listed(&w, under, 0, e) || ignore_unread(t->ignore, e) ? -1 : 0;
 	path = repo_abs(t->repo, under);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(e, "cannot read directory '%s'", path);
-	return walk_work(&w, fd, under, 0, e);
+	return walk_work(&w, fd, under, 0, e) || ignore_unread(t->ignore, e) ? -1 : 0;
 }

@@ -190,6 +190,40 @@ def test_shared_cache(two):
     assert f"files/md5/{key(b'only other uses it' + bytes([10]))}" not in objects(two.gd)
 
 
+def test_a_shallow_clone_keeps_what_it_has(two):
+    """As in CI: history ends at .git/shallow; what the commits above use is kept, and pushed."""
+    for r, tool in ((two.gd, "gd"), (two.dvc, "dvc")):
+        r.tool(tool, "remote", "add", "-q", "-d", "st", str(r.path.parent / "remote"))
+        r.commit("remote")
+        r.write("f", "not committed\n")
+        r.tool(tool, "add", "-q", "f")
+        r.git("branch", "-q", "-D", "old")
+        r.git("tag", "-d", "v2")
+        (r.path / ".git/shallow").write_text(r.git("rev-parse", "HEAD").out)
+        r.git("reflog", "expire", "--expire=now", "--all")
+        r.git("branch", "-q", "-D", "side")
+        r.git("gc", "-q", "--prune=now")
+        assert r.git("cat-file", "-e", r.git("log", "--format=%P", "-1").out.strip() or "0" * 40, code=None).code
+    both(two, "gc", "-A", "-f")
+    both(two, "gc", "-a", "-n", "3", "-f")
+    a, b = two.gd.gd("push", "-A"), two.dvc.dvc("push", "-A")
+    assert a.out == b.out and not a.out.startswith("Everything")
+    assert (sorted(p.name for p in (two.gd.path.parent / "remote").rglob("*") if p.is_file()) ==
+            sorted(p.name for p in (two.dvc.path.parent / "remote").rglob("*") if p.is_file()))
+
+
+def test_a_history_with_a_hole_ends_it(two):
+    """What cannot be read is no shorter history: nothing is removed by either tool."""
+    for r in (two.gd, two.dvc):
+        sha = r.git("rev-parse", "HEAD~1").out.strip()
+        r.rm(f".git/objects/{sha[:2]}/{sha[2:]}")
+    before = objects(two.gd)
+    for r, tool in ((two.gd, "gd"), (two.dvc, "dvc")):
+        assert r.tool(tool, "gc", "-A", "-f", code=None).code
+        assert r.tool(tool, "gc", "-w", "--date", "2020-01-01", "-f", code=None).code
+    assert objects(two.gd) == objects(two.dvc) == before
+
+
 # ---- ours alone ----
 
 def test_what_is_no_object_is_not_ours_to_remove(repo):

@@ -5,10 +5,12 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#include "core/base/temps.h"
 #include "tests/unit/scratch.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/file.h>
 
 static void takes(char *got, const char *want)
 {
@@ -255,6 +257,49 @@ static void mkdirs_makes_parents(void **state UNUSED)
 	assert_int_equal(fs_mkdirs(in_scratch("m/f/g"), 0777, &e), -1);
 }
 
+/* The name that fs_temp_scratch() would make in a process of that number and mark. */
+static const char *temp_of(char out[32], uint64_t pid, uint32_t mark)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	uint64_t w[2] = { 7ull << 32 | mark, 1ull << 63 | pid << 40 | 1 };
+
+	out[0] = '.';
+	for (size_t i = 0; i < 22; i++, w[(i - 1) / 11] >>= 6)
+		out[1 + i] = letters[w[i / 11] & 63];
+	memcpy(out + 23, ".tmp", 5);
+	assert_true(fs_temp_maker(out) == (pid << 32 | mark));
+	return out;
+}
+
+/* In containers every process has the same number, often ours: a lock, not the number, says that a maker lives. */
+static void a_dead_makers_temporaries_go_whatever_its_number(void **state UNUSED)
+{
+	autofree char *dead = xasprintf("j/git-data.temps.%d.0000002a", (int)getpid());
+	autofree char *live = xasprintf("j/git-data.temps.%d.0000002b", (int)getpid());
+	autofree char *where = xasprintf("%s\n", in_scratch("j/work"));
+	char a[32], b[32], own[32];
+	autofree char *gone = xasprintf("j/work/%s", temp_of(a, (uint64_t)getpid(), 0x2a));
+	autofree char *kept = xasprintf("j/work/%s", temp_of(b, (uint64_t)getpid(), 0x2b)), *ours = NULL;
+	int fd;
+
+	fs_temp_scratch(own);
+	assert_true(fs_temp_maker(own) == fs_temp_self());
+	ours = xasprintf("j/work/%s", own);
+	put_text(dead, where);
+	put_text(live, where);
+	put_text(gone, "x");
+	put_text(kept, "x");
+	put_text(ours, "x");
+	fd = open(in_scratch(live), O_RDONLY);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	temps_close();          /* that of the tests before */
+	temps_open(in_scratch("j"));
+	assert_false(fs_exists(in_scratch(dead)) || fs_exists(in_scratch(gone)));
+	assert_true(fs_exists(in_scratch(live)) && fs_exists(in_scratch(kept)) && fs_exists(in_scratch(ours)));
+	temps_close();
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest t[] = {
@@ -272,6 +317,7 @@ int main(void)
 		cmocka_unit_test(remove_does_not_follow_links),
 		cmocka_unit_test(temp_names_are_dvcs_and_differ),
 		cmocka_unit_test(mkdirs_makes_parents),
+		cmocka_unit_test(a_dead_makers_temporaries_go_whatever_its_number),
 	};
 
 	return cmocka_run_group_tests(t, scratch_setup, scratch_teardown);

@@ -99,6 +99,110 @@ static int note(const char *rel, int kind, void *data, struct err *e UNUSED)
 	return 0;
 }
 
+/* What gc -a, -A or -n keep would be less by what cannot be read: it is an error, never a shorter list. */
+static void a_history_that_cannot_be_read_is_no_shorter_one(void **state UNUSED)
+{
+	static const char *const harm[] = {
+		"rm -f .git/objects/$(git rev-parse HEAD~1 | sed 's,..,&/,')", ": >.git/refs/heads/other",
+		"rm -f .git/objects/$(git rev-parse other | sed 's,..,&/,')", "echo nonsense >.git/refs/tags/light",
+		"echo nonsense >.git/HEAD",
+	};
+	struct git_refs r = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(harm); i++) {
+		autofree char *name = xasprintf("harm%zu", i), *file = xasprintf("%s/f", name);
+		autoerr struct err e = ERR_INIT;
+		struct gitrepo *g;
+		bool branch = i == 1 || i == 2, tag = !i || i == 3;
+
+		put_text(file, "x\n");
+		git_here(name, "git init -q -b main && git add . && git commit -qm 1 && git tag light && git commit -qm 2 --allow-empty && "
+			 "git branch sym && git checkout -q -b other && git commit -qm 3 --allow-empty && git checkout -q main && "
+			 "git tag blob $(git hash-object -w f) && git symbolic-ref refs/remotes/origin/HEAD refs/remotes/origin/gone");
+		assert_int_equal(gitrepo_open(&g, in_scratch(name), &e), 0);
+		assert_int_equal(gitrepo_all_commits(g, &r, &e), 0);
+		assert_int_equal(r.n, 3);
+		git_refs_release(&r);
+		gitrepo_close(g);
+		git_here(name, harm[i]);
+		assert_int_equal(gitrepo_open(&g, in_scratch(name), &e), 0);
+		assert_int_equal(gitrepo_all_commits(g, &r, &e), -1);
+		git_refs_release(&r);
+		err_release(&e);
+		assert_int_equal(gitrepo_branches(g, &r, &e), branch ? -1 : 0);
+		git_refs_release(&r);
+		err_release(&e);
+		assert_int_equal(gitrepo_tags(g, &r, &e), tag ? -1 : 0);
+		git_refs_release(&r);
+		err_release(&e);
+		assert_int_equal(gitrepo_history(g, "main", 5, 0, &r, &e), i ? 0 : -1);
+		git_refs_release(&r);
+		gitrepo_close(g);
+	}
+}
+
+static void a_shallow_history_ends_where_it_says(void **state UNUSED)
+{
+	autoerr struct err e = ERR_INIT;
+	struct git_refs r = { 0 };
+	struct gitrepo *g;
+
+	git_here("", "git clone -q --depth 1 --no-single-branch file://$PWD/g shallow");
+	assert_int_equal(gitrepo_open(&g, in_scratch("shallow"), &e), 0);
+	if (gitrepo_all_commits(g, &r, &e))
+		fail_msg("%s", e.msg);
+	assert_int_equal(r.n, 3);       /* main, side, v1 */
+	git_refs_release(&r);
+	assert_int_equal(gitrepo_history(g, "HEAD", 9, 0, &r, &e), 0);
+	assert_int_equal(r.n, 1);
+	git_refs_release(&r);
+	gitrepo_close(g);
+}
+
+static void commits_come_youngest_first(void **state UNUSED)
+{
+	autoerr struct err e = ERR_INIT;
+	autostr struct str times = STR_INIT;
+	struct git_refs r = { 0 };
+	struct gitrepo *g;
+
+	put_text("times/f", "x\n");
+	git_here("times", "git init -q -b main; for t in 5 9 2 8 1 7 3 6 4; do "
+		 "git checkout -q --orphan b$t; GIT_COMMITTER_DATE=\"@10000000$t +0000\" git commit -q --allow-empty -m $t; done");
+	assert_int_equal(gitrepo_open(&g, in_scratch("times"), &e), 0);
+	assert_int_equal(gitrepo_all_commits(g, &r, &e), 0);
+	for (size_t i = 0; i < r.n; i++)
+		str_addf(&times, "%d", (int)(gitrepo_commit_time(g, r.v[i].sha) % 10));
+	assert_string_equal(str_cstr(&times), "987654321");
+	git_refs_release(&r);
+	gitrepo_close(g);
+}
+
+static void a_directory_that_is_missing_is_not_absent(void **state UNUSED)
+{
+	autoerr struct err e = ERR_INIT;
+	autostr struct str s = STR_INIT;
+	struct seen none = { STRVEC_INIT };
+	struct gitrepo *g;
+	struct gittree *t;
+	char sha[41];
+
+	put_text("deep/a/b/f", "x\n");
+	git_here("deep", "git init -q -b main && git add . && git commit -qm 1 && "
+		 "rm -f .git/objects/$(git rev-parse HEAD:a | sed 's,..,&/,')");
+	assert_int_equal(gitrepo_open(&g, in_scratch("deep"), &e), 0);
+	assert_int_equal(gitrepo_resolve(g, "HEAD", sha, &e), 0);
+	assert_int_equal(gittree_open(&t, g, sha, &e), 0);
+	assert_int_equal(gittree_kind(t, "a/b", NULL, NULL), -1);
+	assert_int_equal(gittree_kind(t, "c/b", NULL, NULL), 0);
+	assert_int_equal(gittree_walk(t, "a/b", note, &none, &e), -1);
+	err_release(&e);
+	assert_int_equal(gittree_read(t, "a/b/f", 9, &s, &e), -1);
+	assert_int_equal(e.code, ERR_FAIL);
+	gittree_close(t);
+	gitrepo_close(g);
+}
+
 static void trees_are_read_without_a_checkout(void **state UNUSED)
 {
 	autoerr struct err e = ERR_INIT;
@@ -181,6 +285,10 @@ int main(void)
 	const struct CMUnitTest t[] = {
 		cmocka_unit_test(revisions_resolve_as_dvc_does),
 		cmocka_unit_test(branches_tags_and_commits_are_listed),
+		cmocka_unit_test(a_history_that_cannot_be_read_is_no_shorter_one),
+		cmocka_unit_test(a_shallow_history_ends_where_it_says),
+		cmocka_unit_test(commits_come_youngest_first),
+		cmocka_unit_test(a_directory_that_is_missing_is_not_absent),
 		cmocka_unit_test(trees_are_read_without_a_checkout),
 		cmocka_unit_test(the_index_is_asked_and_written),
 		cmocka_unit_test(the_root_is_found_without_the_library),

@@ -21,6 +21,21 @@ static int match(enum ignore_kind kind, const char *patterns, const char *path, 
 	return r;
 }
 
+/* A line of a megabyte is as good as any: no recursion by its length. */
+static void a_line_may_be_as_long_as_its_file(void **state UNUSED)
+{
+	autostr struct str s = STR_INIT;
+	struct ignore_list *l = ignore_list_new(IGNORE_GIT);
+
+	while (s.len < (1u << 20))
+		str_adds(&s, "**/");
+	str_addc(&s, 'f');
+	ignore_list_add(l, s.buf, NULL, 0);
+	assert_int_equal(ignore_list_match(l, "d/f", false), 1);
+	assert_int_equal(ignore_list_match(l, "d/g", false), -1);
+	ignore_list_free(l);
+}
+
 static int git(const char *patterns, const char *path, bool is_dir)
 {
 	return match(IGNORE_GIT, patterns, path, is_dir);
@@ -156,6 +171,7 @@ static void gitignore_entries_come_and_go(void **state UNUSED)
 int main(void)
 {
 	const struct CMUnitTest t[] = {
+		cmocka_unit_test(a_line_may_be_as_long_as_its_file),
 		cmocka_unit_test(git_matches_what_git_matches),
 		cmocka_unit_test(pathspec_also_looks_at_what_lies_above),
 		cmocka_unit_test(a_hostile_pattern_costs_little),

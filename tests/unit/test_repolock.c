@@ -54,7 +54,7 @@ static void the_lock_file_holds_blank_pid_newline_and_stays(void **state UNUSED)
 	struct repolock *l;
 
 	put_text("r/.dvc/tmp/lock", " 999999999999\n");
-	assert_int_equal(repolock_take(&l, repo, false, &e), 0);
+	assert_int_equal(repolock_take(&l, repo, &e), 0);
 	assert_file("r/.dvc/tmp/lock", want);
 	repolock_release(l);
 	assert_true(fs_exists(in_scratch("r/.dvc/tmp/lock")));
@@ -74,14 +74,14 @@ static void a_held_lock_is_waited_for(void **state UNUSED)
 	if (!pid) {
 		const struct timespec hold = { 1, 200000000 };
 
-		if (repolock_take(&l, repo, false, &e) || write(ready[1], "x", 1) != 1)
+		if (repolock_take(&l, repo, &e) || write(ready[1], "x", 1) != 1)
 			_exit(1);
 		nanosleep(&hold, NULL);
 		_exit(0);               /* the kernel gives the lock back */
 	}
 	assert_int_equal(read(ready[0], &c, 1), 1);
 	last_notice[0] = 0;
-	assert_int_equal(repolock_take(&l, repo, false, &e), 0);
+	assert_int_equal(repolock_take(&l, repo, &e), 0);
 	repolock_release(l);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	{
@@ -99,10 +99,10 @@ static void pause_lets_others_in(void **state UNUSED)
 	autoclose int fd = -1;
 	struct repolock *l;
 
-	assert_int_equal(repolock_take(&l, repo, false, &e), 0);
+	assert_int_equal(repolock_take(&l, repo, &e), 0);
 	fd = open(in_scratch("r/.dvc/tmp/lock"), O_RDWR | O_CLOEXEC);
 	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), -1);
-	assert_int_equal(repolock_pause(l, &e), 0);
+	repolock_pause(l);
 	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
 	assert_int_equal(flock(fd, LOCK_UN), 0);
 	assert_int_equal(repolock_resume(l, &e), 0);
@@ -148,6 +148,38 @@ static void the_link_of_a_dead_process_is_broken(void **state UNUSED)
 	assert_int_equal(filelock_take(&l, in_scratch("dead/lock"), true, &e), 0);
 	filelock_release(l);
 	assert_false(fs_exists(in_scratch("dead/lock")));
+}
+
+/* In the file's order, and the path that was compared last is named, as DVC does. */
+static void blockers_are_named_in_their_order(void **state UNUSED)
+{
+	autoerr struct err e = ERR_INIT;
+	autostrvec struct strvec r = STRVEC_INIT, w = STRVEC_INIT;
+	autofree char *text = NULL, *shown = NULL;
+	struct pathlock *l;
+
+	strvec_push(&r, "/x/a");
+	strvec_push(&w, "/x/z");
+	text = xasprintf("{\"write\": {\"/x/a\": {\"pid\": %ld, \"cmd\": \"one\"}, \"/x/z\": {\"pid\": 1, \"cmd\": \"two\"}, "
+			 "\"/y\": {\"pid\": 1, \"cmd\": \"no\"}}}", (long)getppid());
+	put_text("r/.dvc/tmp/rwlock", text);
+	assert_int_equal(pathlock_take(&l, repo, &r, &w, "c", &e), -1);
+	shown = xasprintf("'/x/z' is busy, it is being blocked by:\n  (PID %ld): one\n  (PID 1): two\n\n", (long)getppid());
+	assert_memory_equal(e.msg, shown, strlen(shown));
+}
+
+/* A power cut may leave a file that was just replaced empty. */
+static void an_empty_file_holds_nothing(void **state UNUSED)
+{
+	autoerr struct err e = ERR_INIT;
+	autostrvec struct strvec w = STRVEC_INIT;
+	struct pathlock *l;
+
+	strvec_push(&w, "/x/out");
+	put_text("r/.dvc/tmp/rwlock", "");
+	assert_int_equal(pathlock_take(&l, repo, NULL, &w, "add", &e), 0);
+	pathlock_release(l);
+	assert_file("r/.dvc/tmp/rwlock", "{}");
 }
 
 static void path_locks_are_written_as_dvc_writes_them(void **state UNUSED)
@@ -206,7 +238,7 @@ static void a_living_holder_blocks_and_a_dead_one_is_removed(void **state UNUSED
 
 static void a_damaged_file_is_refused(void **state UNUSED)
 {
-	static const char *const texts[] = { "", "[]", "{\"x\": {}}", "{\"write\": {\"/a\": 1}}", "{\"read\": {\"/a\": {}}}" };
+	static const char *const texts[] = { "{", "[]", "{\"x\": {}}", "{\"write\": {\"/a\": 1}}", "{\"read\": {\"/a\": {}}}" };
 	autostrvec struct strvec w = STRVEC_INIT;
 	struct pathlock *l;
 
@@ -231,6 +263,8 @@ int main(void)
 		cmocka_unit_test(a_hard_link_is_a_lock_too),
 		cmocka_unit_test(the_link_of_a_dead_process_is_broken),
 		cmocka_unit_test(path_locks_are_written_as_dvc_writes_them),
+		cmocka_unit_test(blockers_are_named_in_their_order),
+		cmocka_unit_test(an_empty_file_holds_nothing),
 		cmocka_unit_test(a_living_holder_blocks_and_a_dead_one_is_removed),
 		cmocka_unit_test(a_damaged_file_is_refused),
 	};

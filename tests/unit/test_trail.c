@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -137,12 +140,43 @@ static void a_file_that_is_shorter_is_an_error(void **state UNUSED)
 	trail_free(t);
 }
 
+/* Where a limit of processes lets no thread begin, the caller's does the work. */
+static void without_a_thread_the_caller_hashes(void **state UNUSED)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		struct rlimit none = { 0, 0 };
+		autofree unsigned char *p = bytes(300001, 7);
+		unsigned char want[16], got[16];
+		autoerr struct err e = ERR_INIT;
+		struct trail *t = trail_new();
+		int fd = file_of(p, 300001), rc;
+		struct track *k;
+
+		if (setrlimit(RLIMIT_NPROC, &none) || (!geteuid() && setuid(65534)))
+			_exit(1);
+		md5_once(p, 300001, want);
+		k = track_open(t, fd, 0);
+		track_reach(k, 200000);
+		track_end(k, 300001);
+		rc = track_digest(k, got, &e);
+		track_close(k);
+		trail_free(t);
+		_exit(rc || memcmp(want, got, 16) ? 2 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(digests_are_those_of_the_whole), cmocka_unit_test(nothing_is_said_before_the_end),
 		cmocka_unit_test(a_track_that_brings_nothing_holds_nobody_up),
 		cmocka_unit_test(a_file_that_is_shorter_is_an_error),
+		cmocka_unit_test(without_a_thread_the_caller_hashes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
