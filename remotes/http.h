@@ -10,7 +10,8 @@
  *  H4  Network failures, stalls and TLS refusals never reach classify(): the engine gives them their class and message.
  *  H5  Bodies are rewindable and sent with Content-Length; "Expect:" is off; redirects are never followed by libcurl.
  *  H6  A body reaches the sink only from a 200 or a 206 that begins at the byte asked for; a 200 to a ranged question
- *      restarts the sink. Every other body is kept in the answer, at most max_body bytes of it.
+ *      restarts the sink, and so does a 206 of another length, or another tag where the content may change (no ROP_OBJECT):
+ *      never are two versions put together. Every other body is kept in the answer, at most max_body bytes of it.
  *  H7  op->begin() runs before an operation's first exchange, op->commit() after its success; dialects call neither.
  *  H8  A get that has a map (remote.h N5) is several exchanges, each for a run of chunks; the first one, whose answer told the
  *      length, is cut where another one has begun. A server that ignores ranges gets one exchange for the whole; so does
@@ -62,6 +63,7 @@ struct hreq {
 	size_t max_body;                /* 0: HTTP_BODY_MAX */
 	bool stop_at_max;               /* enough once max_body is full: the rest is not read and that is no error */
 	unsigned stall_secs;            /* 0: the remote's; e.g. more when completing an upload */
+	bool decode;                    /* the answer's Content-Encoding is taken off, and none is asked for */
 	bool plain;                     /* no digest or netrc credentials (redirect to another origin) */
 	/* The dialect's own, untouched by the engine. */
 	unsigned step, part;
@@ -85,6 +87,7 @@ void hreq_body_own(struct hreq *q, const void *p, size_t n);            /* copie
 void hresp_release(struct hresp *a);
 void hresp_add(struct hresp *a, const char *name, size_t nlen, const char *value, size_t vlen);
 const char *hresp_header(const struct hresp *a, const char *name);      /* any case; first; NULL */
+bool hresp_is_encoded(const struct hresp *a);           /* by Content-Encoding */
 int  hresp_retry_after(const struct hresp *a);          /* seconds, 0 when not said; a date is understood */
 int64_t hresp_date(const struct hresp *a);              /* Date header as Unix time, 0 */
 

@@ -95,7 +95,7 @@ int web_begin(struct web *w, struct hop *o, struct hreq *q, const char *method, 
 		str_adds(&q->url, s->url);
 	else
 		web_url(w, key, &q->url);
-	hreq_header(q, "Accept-Encoding: identity");
+	q->decode = true;
 	q->plain = s->foreign;
 	if (s->foreign)
 		return 0;

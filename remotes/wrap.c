@@ -186,12 +186,18 @@ static int on_restart(struct rop *op)
 	return rc;
 }
 
+/* W3: the digest judges in the end, or the tag of the rest tells whether it is of the same file. */
+static bool may_go_on(const struct retry *w, const struct rop *op)
+{
+	if (!(w->inner->caps & REMOTE_RANGE) || op->http_status == 412 || op->http_status == 416)
+		return false;
+	return op->map || (op->flags & ROP_OBJECT) || (op->etag[0] && !str_starts(op->etag, "W/"));
+}
+
 /* W3: what of a get is kept for the next try. */
 static int prepare_again(struct retry *w, struct rop *op)
 {
-	bool changed = op->http_status == 412 || op->http_status == 416;
-
-	if (op->kind != ROP_GET || (!op->off && !op->map) || ((w->inner->caps & REMOTE_RANGE) && !changed))
+	if (op->kind != ROP_GET || (!op->off && !op->map) || may_go_on(w, op))
 		return 0;
 	op->etag[0] = 0;
 	return on_restart(op);
