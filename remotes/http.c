@@ -3,6 +3,7 @@
 #include "core/base/lazylib.h"
 #include "core/base/own.h"
 #include "core/base/proc.h"
+#include "core/base/trail.h"
 #include "remotes/wrap.h"
 #include "sonames.h"
 
@@ -567,6 +568,7 @@ static void hop_settle(struct http_remote *h, struct hop *o, enum rclass c)
 	if (rc)
 		c = class_of_err(&op->err);
 	op->impl = NULL;
+	http_prove_end(o);
 	err_release(&o->why);
 	free(o);
 	op->done(op, c);
@@ -623,6 +625,9 @@ static int hop_prepare(struct http_remote *h, struct hop *o, struct xfer *x)
 	o->begun = true;
 	if (rc)
 		return -1;
+	rc = http_prove(h, o, &op->err);
+	if (rc)
+		return rc;
 	/* What an earlier process left in pieces is of no use here. */
 	if (op->map && (!h->dialect->ranges || h->eng->no_pieces) && op->sink_restart(op))
 		return -1;
@@ -742,11 +747,7 @@ static int pages_feed(struct http_remote *h)
 		*p = w->next;
 		x = xfer_take(h);
 		x->req.step = w->attempt;
-		if (g->list_failed) {
-			g->listings--;
-			http_listing_free(w->l);
-			xfer_put(g, x);
-		} else if (h->dialect->list_next(h, w->l, &x->req, NULL, &(bool){ false }, &e) < 0) {
+		if (h->dialect->list_next(h, w->l, &x->req, NULL, &(bool){ false }, &e) < 0) {
 			http_list_fail(g, w->l, &e);
 			xfer_put(g, x);
 		} else {
@@ -790,7 +791,8 @@ static void list_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 	} else if (rc == LIST_DONE) {
 		g->listings--;
 		http_listing_free(l);
-	} else if (e.code == ERR_TEMP && attempt + 1 < (g->answered ? PAGE_TRIES : PAGE_TRIES_COLD) && !g->list_failed) {
+	} else if (e.code == ERR_TEMP && attempt + 1 < (g->answered ? PAGE_TRIES : PAGE_TRIES_COLD) && !g->list_failed &&
+		   after < RETRY_ALL_MS / 1000) {
 		http_page_wait(g, l, attempt + 1, again ? 0 : http_now_ms() + retry_delay_ms(attempt + 1, after));
 	} else {
 		http_list_fail(g, l, &e);
@@ -972,6 +974,21 @@ static int http_submit(struct remote *r, struct rop *op, struct err *e)
 	return 0;
 }
 
+/* Nobody wants the rest of any page. */
+static void drop_listings(struct http_engine *g)
+{
+	for (struct xfer *x = g->active, *next; x; x = next) {
+		next = x->next;
+		if (!x->list)
+			continue;
+		http_listing_free(x->list);
+		xfer_stop(g, x);
+		xfer_put(g, x);
+	}
+	http_pages_drop(g);
+	g->listings = 0;
+}
+
 static int http_list(struct remote *r, const char *prefix, remote_list_fn *fn, void *data, struct err *e)
 {
 	struct http_remote *h = (struct http_remote *)r;
@@ -984,12 +1001,14 @@ static int http_list(struct remote *r, const char *prefix, remote_list_fn *fn, v
 	err_release(&g->list_err);
 	http_list_add(h, &like, prefix, NULL, 0);
 	while (g->listings) {
-		if (engine_turn(h, 500, e))
+		int rc = engine_turn(h, 500, e);
+
+		if (!rc && proc_cancelled() && !g->list_failed)
+			g->list_failed = proc_check(&g->list_err);
+		if (rc || g->list_failed)
+			drop_listings(g);
+		if (rc)
 			return -1;
-		if (proc_cancelled() && !g->list_failed) {
-			g->list_failed = true;
-			proc_check(&g->list_err);
-		}
 	}
 	if (g->list_failed) {
 		err_move(e, &g->list_err);
@@ -1029,30 +1048,16 @@ static void http_cancel(struct remote *r)
 
 static void engine_free(struct http_engine *g)
 {
-	while (g->active) {
-		struct xfer *x = g->active;
-
-		if (x->list)
-			http_listing_free(x->list);
-		x->hop = NULL;
-		xfer_stop(g, x);
-		xfer_put(g, x);
-	}
+	drop_listings(g);
 	while (g->idle) {
 		struct xfer *x = g->idle;
 
 		g->idle = x->next;
 		xfer_free(x);
 	}
-	while (g->pages) {
-		struct page_wait *w = g->pages;
-
-		g->pages = w->next;
-		http_listing_free(w->l);
-		free(w);
-	}
 	curl.curl_multi_cleanup(g->multi);
 	close(g->poll);
+	trail_free(g->trail);
 	http_conf_release(&g->conf);
 	err_release(&g->list_err);
 	free(g);
@@ -1109,6 +1114,11 @@ int http_remote_init(struct http_remote *h, const struct http_dialect *d, const 
 	return 0;
 }
 
+static int on_progress(void *data UNUSED, curl_off_t a UNUSED, curl_off_t b UNUSED, curl_off_t c UNUSED, curl_off_t d UNUSED)
+{
+	return proc_cancelled();
+}
+
 int http_exchange(const struct http_conf *c, struct hreq *q, struct hresp *a, struct err *e)
 {
 	struct xfer x = { .conf = c };
@@ -1125,8 +1135,12 @@ int http_exchange(const struct http_conf *c, struct hreq *q, struct hresp *a, st
 	x.resp.length = UINT64_MAX;
 	set_all(&x);
 	SET(&x, CURLOPT_TIMEOUT, (long)stall);
+	SET(&x, CURLOPT_XFERINFOFUNCTION, on_progress);
+	SET(&x, CURLOPT_NOPROGRESS, 0L);
 	cc = curl.curl_easy_perform(x.easy);
-	if (cc == CURLE_OK) {
+	if (proc_check(e)) {
+		rc = -1;
+	} else if (cc == CURLE_OK) {
 		hresp_release(a);
 		*a = x.resp;
 		memset(&x.resp, 0, sizeof(x.resp));

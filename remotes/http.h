@@ -21,6 +21,8 @@
  *  H10 Messages hold neither query strings nor headers of a request.
  *  H11 A server whose first answers all took HTTP_NEAR_US or more is far away, and only what is in flight makes it fast: the
  *      window opens at once as far as it goes, unless its size was asked for. Elsewhere wrap.c makes it grow.
+ *  H12 Where no digest goes with an upload, the engine compares the bytes with the one that the caller gave before the first
+ *      of them leaves: an object that is broken here gets no good name there.
  */
 #ifndef REMOTES_HTTP_H
 #define REMOTES_HTTP_H
@@ -104,6 +106,8 @@ struct hop {
 	struct hop *next;
 	struct hop *soon;               /* H9: the next in that list */
 	bool is_soon, settling;         /* settling: it succeeded, commit() is not ready */
+	bool proved;                    /* H12 */
+	struct parts *proof;
 	bool begun, draining;           /* draining: one exchange is to be tried again; the others may end first */
 	struct err why;
 	char why_code[64];
@@ -124,6 +128,7 @@ enum { LIST_DONE = 0, LIST_MORE = 1 };
 struct http_dialect {
 	const char *scheme;
 	bool ranges;                    /* H8: prepare() honours hreq.upto */
+	uint64_t prove_upto;            /* H12: with larger ones goes a digest */
 	/* Fills q for the next exchange of o: URL, headers, signature; anew for every attempt. 0 send it; 1 nothing more to
 	 * send now (others in flight decide); 2 not yet (H9); -1 the operation fails, class from e->code. */
 	int (*prepare)(struct http_remote *h, struct hop *o, struct hreq *q, struct err *e);
@@ -151,7 +156,8 @@ int  http_remote_init(struct http_remote *h, const struct http_dialect *d, const
 int  http_exchange(const struct http_conf *c, struct hreq *q, struct hresp *a, struct err *e);
 /* In list_next(): another stream of pages, run at the same time. */
 void http_list_add(struct http_remote *h, struct listing *like, const char *prefix, const char *marker, unsigned tag);
-void http_list_marker(struct listing *l, const char *marker);
+/* There is another page, from there: LIST_MORE; -1 where that is where this one began. */
+int  http_list_marker(struct listing *l, const char *marker, struct err *e);
 /* The least time that an answer to a request without a body took, so far, in microseconds; 0: there was none. */
 unsigned http_answer_us(const struct http_remote *h);
 /* Fills op->err, op->code, op->http_status, op->retry_after: "HTTP 403: AccessDenied: text"; gives c back. */

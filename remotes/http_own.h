@@ -47,6 +47,7 @@ struct http_engine {
 	unsigned nsoon;
 	int64_t soon_ms;                        /* when they were asked */
 	unsigned answer_us, timed;              /* http_answer_us(), of so many */
+	struct trail *trail;                    /* H12; NULL before the first */
 	bool no_pieces;                         /* the server ignores ranges */
 	/* listing */
 	struct page_wait *pages;
@@ -67,6 +68,10 @@ bool http_goes_on(struct xfer *x, uint64_t total);
 void http_conf_copy(struct http_conf *to, const struct http_conf *c);
 void http_conf_release(struct http_conf *c);
 
+/* http_proof.c: 0 go on; 2 not known yet; -1. */
+int  http_prove(struct http_remote *h, struct hop *o, struct err *e);
+void http_prove_end(struct hop *o);
+
 /* http_queue.c */
 void http_hop_requeue(struct http_engine *g, struct hop *o);
 void http_hop_unqueue(struct http_engine *g, struct hop *o);
@@ -77,6 +82,7 @@ void http_drain_begin(struct hop *o);
 void http_drain_end(struct hop *o);
 void http_listing_free(struct listing *l);
 void http_page_wait(struct http_engine *g, struct listing *l, unsigned attempt, int64_t at);
+void http_pages_drop(struct http_engine *g);
 void http_list_fail(struct http_engine *g, struct listing *l, struct err *e);
 
 #endif
