@@ -666,7 +666,7 @@ static int local_open(struct remote **out, const struct remote_conf *c, struct e
 
 	(void)e;
 	l->remote.ops = &ops;
-	l->remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_ATOMIC_PUT | REMOTE_DELETE | REMOTE_LOCAL;
+	l->remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_DELETE | REMOTE_LOCAL;
 	l->dir = xstrdup(c->url);
 	l->remote.local_dir = l->dir;
 	l->umask = fs_umask();

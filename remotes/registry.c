@@ -60,6 +60,14 @@ int64_t rconf_int(const struct remote_conf *c, const char *option, int64_t other
 	return v && str_to_i64(v, &i) ? i : otherwise;
 }
 
+unsigned rconf_secs(const struct remote_conf *c, const char *option)
+{
+	const char *v = rconf_get(c, option);
+	double secs = v ? strtod(v, NULL) : 0;
+
+	return secs > 0 && secs < 86400 ? (unsigned)secs + (secs > (unsigned)secs) : 0;
+}
+
 char *rconf_path(const struct remote_conf *c, const char *option)
 {
 	const char *v = c->over ? map_get(c->over, option) : NULL;

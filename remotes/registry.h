@@ -26,6 +26,7 @@ struct remote_conf {
 const char *rconf_get(const struct remote_conf *c, const char *option);         /* NULL: unset; borrowed */
 bool rconf_bool(const struct remote_conf *c, const char *option, bool otherwise);
 int64_t rconf_int(const struct remote_conf *c, const char *option, int64_t otherwise);
+unsigned rconf_secs(const struct remote_conf *c, const char *option);   /* whole ones, rounded up; 0: not set, or out of reason */
 char *rconf_path(const struct remote_conf *c, const char *option);      /* resolved against its file; malloc'd or NULL */
 /* 'password', or asked on the terminal when 'ask_password' is set (ERR_AUTH without a terminal); *out malloc'd or NULL. */
 int  rconf_secret(const struct remote_conf *c, const char *option, const char *ask_option, const char *prompt,

@@ -261,7 +261,7 @@ static int ssh_open(struct remote **out, const struct remote_conf *c, struct err
 		return -1;
 	m = xcalloc(1, sizeof(*m));
 	m->r.ops = &ssh_ops;
-	m->r.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_ATOMIC_PUT | REMOTE_DELETE | REMOTE_MULTIPART | REMOTE_PIECES;
+	m->r.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_DELETE | REMOTE_PIECES;
 	m->r.url = registry_redact(c->url);
 	m->s = sftp_new(u.path && *u.path ? u.path : "/", m->r.url);
 	if (read_options(&m->conf, c, &u, e)) {
