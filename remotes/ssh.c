@@ -239,8 +239,6 @@ static int read_options(struct ssh_conf *s, const struct remote_conf *c, const s
 	s->quiet_secs = secs <= 0 ? QUIET_SECS : secs < QUIET_MAX ? (int)secs : QUIET_MAX;
 	if (c->config)
 		command = config_own(c->config, "ssh.command");
-	if (!command)
-		command = getenv("GIT_SSH_COMMAND");
 	s->command = command && *command ? xstrdup(command) : NULL;
 	prompt = xasprintf("Enter a password for %s%s%s", s->user ? s->user : "", s->user ? "@" : "", s->alias);
 	prompt2 = xasprintf("Enter a passphrase for %s%s%s", s->user ? s->user : "", s->user ? "@" : "", s->alias);
