@@ -41,9 +41,7 @@ class Fault:
         self.rate, self.dice, self.skip, self.having = rate, dice, skip, having
         self.method, self.path = re.compile(method), re.compile(path)
 
-    def takes(self, method, path, headers=()):
-        if self.having and self.having not in headers:
-            return False
+    def takes(self, method, path):
         if not (self.method.fullmatch(method) and self.path.search(path)):
             return False
         self.count += 1
@@ -226,7 +224,7 @@ class FaultProxy:
     def pick(self, method, path, headers=()):
         with self.lock:
             self.seen.append((method, path))
-            return next((f for f in self.faults if f.takes(method, path, headers)), None)
+            return next((f for f in self.faults if (not f.having or f.having in headers) and f.takes(method, path)), None)
 
     def connect(self, host, port):
         if self.tls:
