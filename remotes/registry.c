@@ -156,8 +156,9 @@ char *registry_redact(const char *url)
 	if (at) {
 		const char *colon = memchr(host, ':', (size_t)(at - host));
 
-		str_add(&out, host, (size_t)((colon ? colon : at) - host));
-		str_adds(&out, colon ? ":***@" : "@");
+		if (colon || !strcmp(scheme, "ssh"))
+			str_add(&out, host, (size_t)((colon ? colon : at) - host));
+		str_adds(&out, colon ? ":***@" : strcmp(scheme, "ssh") ? "***@" : "@");
 		host = at + 1;
 	}
 	str_add(&out, host, strcspn(host, "?#"));

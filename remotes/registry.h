@@ -1,7 +1,7 @@
 /*
  * registry - from a remote's name or a URL to an open remote: scheme table, configuration, wrappers.
  *
- *  R1  A URL shown to people has no password, token or query (remote.url is such a one).
+ *  R1  A URL shown to people has no password, token (a name without a password, but for SSH) or query (remote.url is such a one).
  *  R2  remote:// is resolved first; options of the outer remote win over the inner one's.
  *  R3  Opening connects to nothing: the first operation does.
  */
