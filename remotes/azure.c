@@ -428,8 +428,7 @@ static int list_answer(struct azure *z, struct listing *l, const struct hresp *a
 		return -1;
 	if (!marker.len)
 		return LIST_DONE;
-	http_list_marker(l, marker.buf);
-	return LIST_MORE;
+	return http_list_marker(l, marker.buf, e);
 }
 
 static int azure_list_next(struct http_remote *h, struct listing *l, struct hreq *q, const struct hresp *a, bool *again,
@@ -492,23 +491,15 @@ static int set_place(struct azure *z, const struct remote_conf *c, struct err *e
 	return 0;
 }
 
-static unsigned secs(const struct remote_conf *c, const char *option)
-{
-	int64_t v = rconf_int(c, option, 0);
-
-	return v > 0 && v < 86400 ? (unsigned)v : 0;
-}
-
 static int azure_open(struct remote **out, const struct remote_conf *c, struct err *e)
 {
 	struct azure *z = xcalloc(1, sizeof(*z));
 	struct http_conf hc = { .http1 = true, .window = c->jobs, .ca_file = http_ca_from_env(false) };
 
-	hc.connect_secs = secs(c, "connection_timeout");
-	hc.stall_secs = secs(c, "read_timeout") ? secs(c, "read_timeout") : secs(c, "timeout");
+	hc.connect_secs = rconf_secs(c, "connection_timeout");
+	hc.stall_secs = rconf_secs(c, "read_timeout") ? rconf_secs(c, "read_timeout") : rconf_secs(c, "timeout");
 	z->h.remote.url = registry_redact(c->url);
-	z->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_PIECES | REMOTE_COND_PUT | REMOTE_SERVER_MD5 | REMOTE_ATOMIC_PUT |
-			   REMOTE_MULTIPART | REMOTE_DELETE | REMOTE_VERSIONS;
+	z->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_PIECES | REMOTE_COND_PUT | REMOTE_DELETE | REMOTE_VERSIONS;
 	if (set_place(z, c, e) || azure_creds_load(&z->creds, c, e) || http_remote_init(&z->h, &azure_dialect, &hc, e)) {
 		free(z->h.remote.url);
 		azure_close(&z->h);

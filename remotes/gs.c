@@ -15,8 +15,8 @@
 /*
  * Google Cloud Storage by its JSON interface.
  *
- *  O1  Small objects go up in one request and the digest in the answer is compared; large ones in a session that was
- *      told the digest first, so that the service itself refuses other bytes.
+ *  O1  Small objects are compared with their digest here (http.h H12), go up in one request, and so is the digest in the
+ *      answer; large ones go up in a session that was told the digest first: the service itself refuses other bytes.
  *  O2  A session is remembered by key while the process lives: a retry asks how far it came and goes on from there.
  */
 struct gs {
@@ -183,7 +183,7 @@ static enum rclass failed(struct gs *z, struct hop *o, const struct hresp *a)
 	}
 	c = http_class_of_status(o->op, a->status);
 	/* Without a bucket no object will fare better: this stops the whole run, as a refused login does. */
-	if (a->status == 404 && ((text && strstr(text, "bucket")) || o->op->kind == ROP_PUT))
+	if (a->status == 404 && ((text && str_starts(text, "The specified bucket")) || o->op->kind == ROP_PUT))
 		c = RC_AUTH;
 	if (a->status == 412 || a->status == 304)
 		c = o->op->flags & ROP_IF_ABSENT ? RC_EXISTS : RC_FATAL;
@@ -249,9 +249,11 @@ static enum rclass classify_session(struct gs *z, struct hop *o, const struct hr
 	const char *url;
 
 	if (a->status == 308) {
+		uint64_t was = u->step == GS_SEND ? u->at + 1 : 0;
+
 		take_position(u, a);
 		u->step = GS_SEND;
-		return u->at < o->op->size ? RC_MORE : http_fail(o, a, RC_RETRY, NULL, "the session did not end");
+		return u->at >= was && u->at < o->op->size ? RC_MORE : http_fail(o, a, RC_RETRY, NULL, "the session does not go on");
 	}
 	if (u->step == GS_OPEN && a->status == 200) {
 		url = hresp_header(a, "location");
@@ -262,7 +264,7 @@ static enum rclass classify_session(struct gs *z, struct hop *o, const struct hr
 		remember(z, o->op->key, xstrdup(url));
 		return RC_MORE;
 	}
-	if (a->status == 404 || a->status == 410) {     /* the session ended: a retry opens another */
+	if (u->step != GS_OPEN && (a->status == 404 || a->status == 410)) {     /* the session ended: a retry opens another */
 		remember(z, o->op->key, NULL);
 		return http_fail(o, a, RC_RETRY, NULL, "the upload session is gone");
 	}
@@ -336,8 +338,7 @@ static int list_page(struct gs *z, struct listing *l, const struct hresp *a, str
 	next = node_get_str(n, "nextPageToken");
 	if (!next || !*next)
 		return LIST_DONE;
-	http_list_marker(l, next);
-	return LIST_MORE;
+	return http_list_marker(l, next, e);
 }
 
 static int gs_list_next(struct http_remote *h, struct listing *l, struct hreq *q, const struct hresp *a, bool *again,
@@ -383,7 +384,8 @@ static void gs_close(struct http_remote *h)
 }
 
 static const struct http_dialect gs_dialect = {
-	.scheme = "gs", .prepare = gs_prepare, .classify = gs_classify, .list_next = gs_list_next, .end = gs_end,
+	.scheme = "gs", .prove_upto = ONE_PUT_MAX,
+	.prepare = gs_prepare, .classify = gs_classify, .list_next = gs_list_next, .end = gs_end,
 	.close = gs_close,
 };
 
@@ -415,8 +417,7 @@ static int gs_open(struct remote **out, const struct remote_conf *c, struct err 
 		n--;
 	z->endpoint = xasprintf("%s%.*s", strstr(from, "://") ? "" : "http://", (int)n, from);
 	z->h.remote.url = registry_redact(c->url);
-	z->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_PIECES | REMOTE_COND_PUT | REMOTE_SERVER_MD5 | REMOTE_ATOMIC_PUT |
-			   REMOTE_DELETE | REMOTE_VERSIONS;
+	z->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_PIECES | REMOTE_COND_PUT | REMOTE_DELETE | REMOTE_VERSIONS;
 	if (set_place(z, c, e) || gs_creds_load(&z->creds, c, !strncmp(z->endpoint, "http://", 7), e) ||
 	    http_remote_init(&z->h, &gs_dialect, &hc, e)) {
 		free(z->h.remote.url);

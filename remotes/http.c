@@ -3,6 +3,7 @@
 #include "core/base/lazylib.h"
 #include "core/base/own.h"
 #include "core/base/proc.h"
+#include "core/base/trail.h"
 #include "remotes/wrap.h"
 #include "sonames.h"
 
@@ -36,32 +37,6 @@ static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 #define PAGE_TRIES 8u
 #define PAGE_TRIES_COLD 3u        /* nobody has ever answered */
 #define HEAD_MAX 65536u
-#define TRICKLE 64u             /* bytes a second: a server that sends less is as good as silent */
-
-struct xfer {
-	struct http_remote *h;          /* NULL in http_exchange() */
-	const struct http_conf *conf;
-	CURL *easy;
-	struct hop *hop;                /* one of hop and list */
-	struct listing *list;
-	struct hreq req;
-	struct hresp resp;
-	struct curl_slist *headers;
-	struct err err;                 /* what a callback found */
-	char curl_err[CURL_ERROR_SIZE];
-	uint64_t sent;
-	bool is_small;
-	char *small;                    /* a body that is sent with the headers; SMALL_BODY bytes */
-	uint64_t at;                    /* H8: the next byte of a piece */
-	int64_t spread_ms;              /* H8: when there was a map */
-	bool enough;                    /* H8: the rest of the answer is somebody else's */
-	size_t head_bytes;
-	int64_t last_ms;                /* when a byte last moved */
-	int64_t span_ms;                /* since when the bytes of 'span' moved */
-	uint64_t span;
-	bool sink_open, stalled;
-	struct xfer *next, **slot;      /* in eng->active */
-};
 
 static void global_init(void)
 {
@@ -211,6 +186,16 @@ static int piece_take(struct xfer *x, const char *p, size_t len)
 	return 0;
 }
 
+static int restart(struct xfer *x)
+{
+	struct rop *op = x->hop->op;
+
+	if (!op->sink_restart || !op->sink_restart(op))
+		return 0;
+	err_move(&x->err, &op->err);
+	return -1;
+}
+
 /* H6: where the body begins, and whether the sink must start again. */
 static int sink_begin(struct xfer *x)
 {
@@ -225,18 +210,19 @@ static int sink_begin(struct xfer *x)
 	if (x->resp.status == 206) {
 		if (got < 2 || from != x->req.from)
 			return err_set(&x->err, ERR_TEMP, "the server sent another range than the one asked for");
+		if (!http_goes_on(x, got == 3 ? total : 0))
+			return restart(x) ? -1 : err_set(&x->err, ERR_TEMP, "the object changed while it was read");
 		if (got == 3)
 			op->size = total;
 		return got == 3 ? spread(x) : 0;
 	}
-	if (x->resp.length != UINT64_MAX)
-		op->size = x->resp.length;
-	if (x->req.from && op->sink_restart && op->sink_restart(op)) {
-		err_move(&x->err, &op->err);
+	if (x->req.from && restart(x))
 		return -1;
-	}
 	x->req.from = 0;
-	return x->resp.length != UINT64_MAX ? spread(x) : 0;
+	op->etag[0] = 0;
+	http_take_etag(op, &x->resp);
+	op->size = hresp_is_encoded(&x->resp) || x->resp.length == UINT64_MAX ? 0 : x->resp.length;
+	return op->size ? spread(x) : 0;
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *data)
@@ -433,6 +419,8 @@ static void set_all(struct xfer *x)
 	SET(x, CURLOPT_WRITEFUNCTION, on_body);
 	SET(x, CURLOPT_WRITEDATA, x);
 	SET(x, CURLOPT_TCP_KEEPALIVE, 1L);
+	if (x->req.decode)
+		SET(x, CURLOPT_ACCEPT_ENCODING, "identity");
 	SET(x, CURLOPT_PIPEWAIT, x->conf->http1 ? 0L : 1L);
 	set_tls_and_ways(x);
 	set_body(x);
@@ -580,6 +568,7 @@ static void hop_settle(struct http_remote *h, struct hop *o, enum rclass c)
 	if (rc)
 		c = class_of_err(&op->err);
 	op->impl = NULL;
+	http_prove_end(o);
 	err_release(&o->why);
 	free(o);
 	op->done(op, c);
@@ -636,6 +625,9 @@ static int hop_prepare(struct http_remote *h, struct hop *o, struct xfer *x)
 	o->begun = true;
 	if (rc)
 		return -1;
+	rc = http_prove(h, o, &op->err);
+	if (rc)
+		return rc;
 	/* What an earlier process left in pieces is of no use here. */
 	if (op->map && (!h->dialect->ranges || h->eng->no_pieces) && op->sink_restart(op))
 		return -1;
@@ -713,6 +705,12 @@ static void hop_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 		whole = false;
 		err_set(&x->err, ERR_TEMP, "the server sent less than was asked for");
 	}
+	if (whole && x->sink_open && !x->req.upto && x->resp.status == 206 && x->req.from + x->resp.got < o->op->size) {
+		whole = false;
+		err_set(&x->err, ERR_TEMP, "the server sent less than was asked for");
+	}
+	if (cc == CURLE_BAD_CONTENT_ENCODING && x->resp.status == 206 && x->req.to_sink)
+		restart(x);             /* from the midst of it, that could not be read */
 	if (!whole) {
 		o->op->http_status = x->resp.status;    /* 0: nobody answered */
 		o->op->code[0] = 0;
@@ -749,11 +747,7 @@ static int pages_feed(struct http_remote *h)
 		*p = w->next;
 		x = xfer_take(h);
 		x->req.step = w->attempt;
-		if (g->list_failed) {
-			g->listings--;
-			http_listing_free(w->l);
-			xfer_put(g, x);
-		} else if (h->dialect->list_next(h, w->l, &x->req, NULL, &(bool){ false }, &e) < 0) {
+		if (h->dialect->list_next(h, w->l, &x->req, NULL, &(bool){ false }, &e) < 0) {
 			http_list_fail(g, w->l, &e);
 			xfer_put(g, x);
 		} else {
@@ -797,7 +791,8 @@ static void list_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 	} else if (rc == LIST_DONE) {
 		g->listings--;
 		http_listing_free(l);
-	} else if (e.code == ERR_TEMP && attempt + 1 < (g->answered ? PAGE_TRIES : PAGE_TRIES_COLD) && !g->list_failed) {
+	} else if (e.code == ERR_TEMP && attempt + 1 < (g->answered ? PAGE_TRIES : PAGE_TRIES_COLD) && !g->list_failed &&
+		   after < RETRY_ALL_MS / 1000) {
 		http_page_wait(g, l, attempt + 1, again ? 0 : http_now_ms() + retry_delay_ms(attempt + 1, after));
 	} else {
 		http_list_fail(g, l, &e);
@@ -805,40 +800,6 @@ static void list_answer(struct http_remote *h, struct xfer *x, CURLcode cc)
 }
 
 /* ---- the loop ---- */
-
-static void watch_stalls(struct http_engine *g)
-{
-	int64_t now = http_now_ms(), gap = now - g->checked_ms;
-
-	if (gap < 1000)
-		return;
-	/* It was us who did something else, or slept: that is not the server's silence. */
-	for (struct xfer *x = gap > 3000 ? g->active : NULL; x; x = x->next) {
-		x->last_ms = x->last_ms + gap < now ? x->last_ms + gap : now;
-		x->span_ms = x->span_ms + gap < now ? x->span_ms + gap : now;
-	}
-	g->checked_ms = now;
-	for (struct xfer *x = g->active; x; x = x->next) {
-		unsigned secs = x->req.stall_secs ? x->req.stall_secs : g->conf.stall_secs ? g->conf.stall_secs : 60;
-
-		if (now - x->last_ms > (int64_t)secs * 1000)
-			x->stalled = true;
-		if (now - x->span_ms <= (int64_t)secs * 1000)
-			continue;
-		if (x->span < (uint64_t)secs * TRICKLE)
-			x->stalled = true;
-		x->span_ms = now;
-		x->span = 0;
-	}
-}
-
-static struct xfer *first_stalled(struct http_engine *g)
-{
-	for (struct xfer *x = g->active; x; x = x->next)
-		if (x->stalled)
-			return x;
-	return NULL;
-}
 
 static unsigned window_most(const struct http_engine *g)
 {
@@ -906,8 +867,8 @@ static int collect(struct http_remote *h)
 		answer(h, x, cc);
 		n++;
 	}
-	watch_stalls(g);
-	while ((x = first_stalled(g))) {
+	http_watch_stalls(g);
+	while ((x = http_first_stalled(g))) {
 		answer(h, x, CURLE_OPERATION_TIMEDOUT);
 		n++;
 	}
@@ -1013,6 +974,21 @@ static int http_submit(struct remote *r, struct rop *op, struct err *e)
 	return 0;
 }
 
+/* Nobody wants the rest of any page. */
+static void drop_listings(struct http_engine *g)
+{
+	for (struct xfer *x = g->active, *next; x; x = next) {
+		next = x->next;
+		if (!x->list)
+			continue;
+		http_listing_free(x->list);
+		xfer_stop(g, x);
+		xfer_put(g, x);
+	}
+	http_pages_drop(g);
+	g->listings = 0;
+}
+
 static int http_list(struct remote *r, const char *prefix, remote_list_fn *fn, void *data, struct err *e)
 {
 	struct http_remote *h = (struct http_remote *)r;
@@ -1025,12 +1001,14 @@ static int http_list(struct remote *r, const char *prefix, remote_list_fn *fn, v
 	err_release(&g->list_err);
 	http_list_add(h, &like, prefix, NULL, 0);
 	while (g->listings) {
-		if (engine_turn(h, 500, e))
+		int rc = engine_turn(h, 500, e);
+
+		if (!rc && proc_cancelled() && !g->list_failed)
+			g->list_failed = proc_check(&g->list_err);
+		if (rc || g->list_failed)
+			drop_listings(g);
+		if (rc)
 			return -1;
-		if (proc_cancelled() && !g->list_failed) {
-			g->list_failed = true;
-			proc_check(&g->list_err);
-		}
 	}
 	if (g->list_failed) {
 		err_move(e, &g->list_err);
@@ -1068,42 +1046,19 @@ static void http_cancel(struct remote *r)
 	}
 }
 
-static void conf_release(struct http_conf *c)
-{
-	free((char *)c->ca_file);
-	free((char *)c->cert_file);
-	free((char *)c->key_file);
-	free((char *)c->digest_user);
-	free((char *)c->digest_password);
-}
-
 static void engine_free(struct http_engine *g)
 {
-	while (g->active) {
-		struct xfer *x = g->active;
-
-		if (x->list)
-			http_listing_free(x->list);
-		x->hop = NULL;
-		xfer_stop(g, x);
-		xfer_put(g, x);
-	}
+	drop_listings(g);
 	while (g->idle) {
 		struct xfer *x = g->idle;
 
 		g->idle = x->next;
 		xfer_free(x);
 	}
-	while (g->pages) {
-		struct page_wait *w = g->pages;
-
-		g->pages = w->next;
-		http_listing_free(w->l);
-		free(w);
-	}
 	curl.curl_multi_cleanup(g->multi);
 	close(g->poll);
-	conf_release(&g->conf);
+	trail_free(g->trail);
+	http_conf_release(&g->conf);
 	err_release(&g->list_err);
 	free(g);
 }
@@ -1137,12 +1092,7 @@ int http_remote_init(struct http_remote *h, const struct http_dialect *d, const 
 	if (poll < 0)
 		return err_sys(e, "cannot watch connections");
 	g = xcalloc(1, sizeof(*g));
-	g->conf = *c;
-	g->conf.ca_file = xstrdup(c->ca_file);
-	g->conf.cert_file = xstrdup(c->cert_file);
-	g->conf.key_file = xstrdup(c->key_file);
-	g->conf.digest_user = xstrdup(c->digest_user);
-	g->conf.digest_password = xstrdup(c->digest_password);
+	http_conf_copy(&g->conf, c);
 	g->window = c->window ? c->window : WINDOW_FIRST;
 	if (c->window > window_most(g))
 		g->conf.window_max = c->window;
@@ -1164,6 +1114,11 @@ int http_remote_init(struct http_remote *h, const struct http_dialect *d, const 
 	return 0;
 }
 
+static int on_progress(void *data UNUSED, curl_off_t a UNUSED, curl_off_t b UNUSED, curl_off_t c UNUSED, curl_off_t d UNUSED)
+{
+	return proc_cancelled();
+}
+
 int http_exchange(const struct http_conf *c, struct hreq *q, struct hresp *a, struct err *e)
 {
 	struct xfer x = { .conf = c };
@@ -1180,8 +1135,12 @@ int http_exchange(const struct http_conf *c, struct hreq *q, struct hresp *a, st
 	x.resp.length = UINT64_MAX;
 	set_all(&x);
 	SET(&x, CURLOPT_TIMEOUT, (long)stall);
+	SET(&x, CURLOPT_XFERINFOFUNCTION, on_progress);
+	SET(&x, CURLOPT_NOPROGRESS, 0L);
 	cc = curl.curl_easy_perform(x.easy);
-	if (cc == CURLE_OK) {
+	if (proc_check(e)) {
+		rc = -1;
+	} else if (cc == CURLE_OK) {
 		hresp_release(a);
 		*a = x.resp;
 		memset(&x.resp, 0, sizeof(x.resp));

@@ -10,7 +10,8 @@
  *  H4  Network failures, stalls and TLS refusals never reach classify(): the engine gives them their class and message.
  *  H5  Bodies are rewindable and sent with Content-Length; "Expect:" is off; redirects are never followed by libcurl.
  *  H6  A body reaches the sink only from a 200 or a 206 that begins at the byte asked for; a 200 to a ranged question
- *      restarts the sink. Every other body is kept in the answer, at most max_body bytes of it.
+ *      restarts the sink, and so does a 206 of another length, or another tag where the content may change (no ROP_OBJECT):
+ *      never are two versions put together. Every other body is kept in the answer, at most max_body bytes of it.
  *  H7  op->begin() runs before an operation's first exchange, op->commit() after its success; dialects call neither.
  *  H8  A get that has a map (remote.h N5) is several exchanges, each for a run of chunks; the first one, whose answer told the
  *      length, is cut where another one has begun. A server that ignores ranges gets one exchange for the whole; so does
@@ -20,6 +21,8 @@
  *  H10 Messages hold neither query strings nor headers of a request.
  *  H11 A server whose first answers all took HTTP_NEAR_US or more is far away, and only what is in flight makes it fast: the
  *      window opens at once as far as it goes, unless its size was asked for. Elsewhere wrap.c makes it grow.
+ *  H12 Where no digest goes with an upload, the engine compares the bytes with the one that the caller gave before the first
+ *      of them leaves: an object that is broken here gets no good name there.
  */
 #ifndef REMOTES_HTTP_H
 #define REMOTES_HTTP_H
@@ -62,6 +65,7 @@ struct hreq {
 	size_t max_body;                /* 0: HTTP_BODY_MAX */
 	bool stop_at_max;               /* enough once max_body is full: the rest is not read and that is no error */
 	unsigned stall_secs;            /* 0: the remote's; e.g. more when completing an upload */
+	bool decode;                    /* the answer's Content-Encoding is taken off, and none is asked for */
 	bool plain;                     /* no digest or netrc credentials (redirect to another origin) */
 	/* The dialect's own, untouched by the engine. */
 	unsigned step, part;
@@ -85,6 +89,7 @@ void hreq_body_own(struct hreq *q, const void *p, size_t n);            /* copie
 void hresp_release(struct hresp *a);
 void hresp_add(struct hresp *a, const char *name, size_t nlen, const char *value, size_t vlen);
 const char *hresp_header(const struct hresp *a, const char *name);      /* any case; first; NULL */
+bool hresp_is_encoded(const struct hresp *a);           /* by Content-Encoding */
 int  hresp_retry_after(const struct hresp *a);          /* seconds, 0 when not said; a date is understood */
 int64_t hresp_date(const struct hresp *a);              /* Date header as Unix time, 0 */
 
@@ -101,6 +106,8 @@ struct hop {
 	struct hop *next;
 	struct hop *soon;               /* H9: the next in that list */
 	bool is_soon, settling;         /* settling: it succeeded, commit() is not ready */
+	bool proved;                    /* H12 */
+	struct parts *proof;
 	bool begun, draining;           /* draining: one exchange is to be tried again; the others may end first */
 	struct err why;
 	char why_code[64];
@@ -121,6 +128,7 @@ enum { LIST_DONE = 0, LIST_MORE = 1 };
 struct http_dialect {
 	const char *scheme;
 	bool ranges;                    /* H8: prepare() honours hreq.upto */
+	uint64_t prove_upto;            /* H12: with larger ones goes a digest */
 	/* Fills q for the next exchange of o: URL, headers, signature; anew for every attempt. 0 send it; 1 nothing more to
 	 * send now (others in flight decide); 2 not yet (H9); -1 the operation fails, class from e->code. */
 	int (*prepare)(struct http_remote *h, struct hop *o, struct hreq *q, struct err *e);
@@ -148,7 +156,8 @@ int  http_remote_init(struct http_remote *h, const struct http_dialect *d, const
 int  http_exchange(const struct http_conf *c, struct hreq *q, struct hresp *a, struct err *e);
 /* In list_next(): another stream of pages, run at the same time. */
 void http_list_add(struct http_remote *h, struct listing *like, const char *prefix, const char *marker, unsigned tag);
-void http_list_marker(struct listing *l, const char *marker);
+/* There is another page, from there: LIST_MORE; -1 where that is where this one began. */
+int  http_list_marker(struct listing *l, const char *marker, struct err *e);
 /* The least time that an answer to a request without a body took, so far, in microseconds; 0: there was none. */
 unsigned http_answer_us(const struct http_remote *h);
 /* Fills op->err, op->code, op->http_status, op->retry_after: "HTTP 403: AccessDenied: text"; gives c back. */

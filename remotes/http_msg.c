@@ -1,4 +1,4 @@
-#include "remotes/http.h"
+#include "remotes/http_own.h"
 
 #include "core/base/own.h"
 
@@ -99,6 +99,13 @@ const char *hresp_header(const struct hresp *a, const char *name)
 	return NULL;
 }
 
+bool hresp_is_encoded(const struct hresp *a)
+{
+	const char *v = hresp_header(a, "content-encoding");
+
+	return v && *v && strcasecmp(v, "identity") != 0;
+}
+
 static int64_t http_date(const char *text)
 {
 	static const char *const forms[] = {
@@ -197,6 +204,41 @@ void http_take_etag(struct rop *op, const struct hresp *a)
 	}
 	if (op->kind == ROP_STAT && a->length != UINT64_MAX)
 		op->size = a->length;
+}
+
+/* H6: is this the rest of what the first bytes were of? Of immutable content the digest decides. */
+bool http_goes_on(struct xfer *x, uint64_t total)
+{
+	struct rop *op = x->hop->op;
+	char was[sizeof(op->etag)];
+
+	memcpy(was, op->etag, sizeof(was));
+	op->etag[0] = 0;
+	http_take_etag(op, &x->resp);
+	if (!x->req.from)
+		return true;
+	if (hresp_is_encoded(&x->resp) || (op->size && total && total != op->size))
+		return false;
+	return (op->flags & ROP_OBJECT) || !strcmp(was, op->etag);
+}
+
+void http_conf_copy(struct http_conf *to, const struct http_conf *c)
+{
+	*to = *c;
+	to->ca_file = xstrdup(c->ca_file);
+	to->cert_file = xstrdup(c->cert_file);
+	to->key_file = xstrdup(c->key_file);
+	to->digest_user = xstrdup(c->digest_user);
+	to->digest_password = xstrdup(c->digest_password);
+}
+
+void http_conf_release(struct http_conf *c)
+{
+	free((char *)c->ca_file);
+	free((char *)c->cert_file);
+	free((char *)c->key_file);
+	free((char *)c->digest_user);
+	free((char *)c->digest_password);
 }
 
 /* ---- URLs ---- */

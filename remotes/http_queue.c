@@ -81,12 +81,13 @@ void http_listing_free(struct listing *l)
 	free(l);
 }
 
-void http_list_marker(struct listing *l, const char *marker)
+int http_list_marker(struct listing *l, const char *marker, struct err *e)
 {
-	char *copy = xstrdup(marker);
-
+	if (l->marker && !strcmp(l->marker, marker))
+		return err_set(e, ERR_FAIL, "the listing does not go on: its next page begins where this one did");
 	free(l->marker);
-	l->marker = copy;
+	l->marker = xstrdup(marker);
+	return LIST_MORE;
 }
 
 void http_page_wait(struct http_engine *g, struct listing *l, unsigned attempt, int64_t at)
@@ -99,6 +100,17 @@ void http_page_wait(struct http_engine *g, struct listing *l, unsigned attempt, 
 	while (*p)
 		p = &(*p)->next;
 	*p = w;
+}
+
+void http_pages_drop(struct http_engine *g)
+{
+	while (g->pages) {
+		struct page_wait *w = g->pages;
+
+		g->pages = w->next;
+		http_listing_free(w->l);
+		free(w);
+	}
 }
 
 void http_list_add(struct http_remote *h, struct listing *like, const char *prefix, const char *marker, unsigned tag)

@@ -4,6 +4,8 @@
  *
  *  P1  A large put with ROP_RESUME writes a temporary that this machine, source file and key alone name, under an flock.
  *      A later process takes over what is there: it is digested again, and the digest of the whole decides.
+ *  P2  With core.fsync = batch or object, one flush of the file system whenever nothing is on its way any more: all files of
+ *      a directory are on disk before its manifest is written, and everything before success is told.
  */
 #include "core/base/fs.h"
 #include "core/base/hash.h"
@@ -11,6 +13,7 @@
 #include "core/base/pool.h"
 #include "core/base/proc.h"
 #include "core/base/str.h"
+#include "core/repo/config.h"
 #include "remotes/registry.h"
 
 #include <dirent.h>
@@ -39,7 +42,8 @@ struct local {
 	char *dir;
 	mode_t umask;
 	bool shared;                    /* 'shared = group' */
-	_Atomic int no_reflink;
+	_Atomic int no_reflink, wrote;
+	bool flush;                     /* core.fsync: P2 */
 	pthread_mutex_t mu;
 	pthread_cond_t work, finished;
 	struct job *queued, **queued_tail, *done, **done_tail;
@@ -255,7 +259,10 @@ static int put_file(struct putting *p, struct err *e)
 	if (fs_settle(p->fd))
 		return err_sys(e, "cannot write '%s'", p->path);
 	proc_fault("remote-put");
-	return rename(str_cstr(&p->tmp), p->path) ? err_sys(e, "cannot publish '%s'", p->path) : 0;
+	if (rename(str_cstr(&p->tmp), p->path))
+		return err_sys(e, "cannot publish '%s'", p->path);
+	p->l->wrote = 1;
+	return 0;
 }
 
 static enum rclass do_put(struct local *l, struct rop *op, const char *path, unsigned char *buf)
@@ -490,13 +497,24 @@ static struct job *take_done(struct local *l)
 	return j;
 }
 
+/* P2 */
+static int flush(struct local *l, struct err *e)
+{
+	autoclose int fd = -1;
+
+	if (l->inflight || !l->flush || !l->wrote)
+		return 0;
+	l->wrote = 0;
+	fd = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 || syncfs(fd) ? err_sys(e, "cannot flush '%s'", l->dir) : 0;
+}
+
 static int local_run(struct remote *r, int timeout_ms, struct err *e)
 {
 	struct local *l = local_of(r);
 	struct timespec until;
 	struct job *j;
 
-	(void)e;
 	if (!l->inflight)
 		return 0;
 	clock_gettime(CLOCK_REALTIME, &until);
@@ -513,7 +531,7 @@ static int local_run(struct remote *r, int timeout_ms, struct err *e)
 	j = take_done(l);
 	pthread_mutex_unlock(&l->mu);
 	give_back(l, j);
-	return 0;
+	return flush(l, e);
 }
 
 static void local_cancel(struct remote *r)
@@ -531,6 +549,7 @@ static void local_cancel(struct remote *r)
 		err_set(&k->op->err, ERR_INTR, "interrupted");
 	}
 	give_back(l, j);
+	l->flush = false;
 	while (l->inflight)
 		local_run(r, 1000, NULL);
 }
@@ -663,10 +682,11 @@ static int local_open(struct remote **out, const struct remote_conf *c, struct e
 	};
 	struct local *l = xcalloc(1, sizeof(*l));
 	unsigned cores = pool_cores();
+	const char *how;
 
 	(void)e;
 	l->remote.ops = &ops;
-	l->remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_ATOMIC_PUT | REMOTE_DELETE | REMOTE_LOCAL;
+	l->remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_DELETE | REMOTE_LOCAL;
 	l->dir = xstrdup(c->url);
 	l->remote.local_dir = l->dir;
 	l->umask = fs_umask();
@@ -674,6 +694,8 @@ static int local_open(struct remote **out, const struct remote_conf *c, struct e
 	l->want = c->jobs ? c->jobs : cores < 2 ? 2 : cores;
 	if (l->want > THREADS_MOST)
 		l->want = THREADS_MOST;
+	how = c->config ? config_own(c->config, "core.fsync") : NULL;
+	l->flush = how && strcmp(how, "deferred") != 0;
 	limit(l);
 	pthread_mutex_init(&l->mu, NULL);
 	pthread_cond_init(&l->work, NULL);

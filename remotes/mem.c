@@ -209,7 +209,7 @@ struct mem *mem_open(unsigned caps_without)
 	struct mem *m = xcalloc(1, sizeof(*m));
 
 	m->remote.ops = &ops;
-	m->remote.caps = (REMOTE_LIST | REMOTE_RANGE | REMOTE_COND_PUT | REMOTE_ATOMIC_PUT | REMOTE_DELETE) & ~caps_without;
+	m->remote.caps = (REMOTE_LIST | REMOTE_RANGE | REMOTE_COND_PUT | REMOTE_DELETE) & ~caps_without;
 	m->remote.url = xstrdup("mem://test");
 	m->width = WINDOW;
 	m->tail = &m->head;

@@ -60,6 +60,14 @@ int64_t rconf_int(const struct remote_conf *c, const char *option, int64_t other
 	return v && str_to_i64(v, &i) ? i : otherwise;
 }
 
+unsigned rconf_secs(const struct remote_conf *c, const char *option)
+{
+	const char *v = rconf_get(c, option);
+	double secs = v ? strtod(v, NULL) : 0;
+
+	return secs > 0 && secs < 86400 ? (unsigned)secs + (secs > (unsigned)secs) : 0;
+}
+
 char *rconf_path(const struct remote_conf *c, const char *option)
 {
 	const char *v = c->over ? map_get(c->over, option) : NULL;
@@ -148,8 +156,9 @@ char *registry_redact(const char *url)
 	if (at) {
 		const char *colon = memchr(host, ':', (size_t)(at - host));
 
-		str_add(&out, host, (size_t)((colon ? colon : at) - host));
-		str_adds(&out, colon ? ":***@" : "@");
+		if (colon || !strcmp(scheme, "ssh"))
+			str_add(&out, host, (size_t)((colon ? colon : at) - host));
+		str_adds(&out, colon ? ":***@" : strcmp(scheme, "ssh") ? "***@" : "@");
 		host = at + 1;
 	}
 	str_add(&out, host, strcspn(host, "?#"));

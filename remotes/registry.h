@@ -1,7 +1,7 @@
 /*
  * registry - from a remote's name or a URL to an open remote: scheme table, configuration, wrappers.
  *
- *  R1  A URL shown to people has no password, token or query (remote.url is such a one).
+ *  R1  A URL shown to people has no password, token (a name without a password, but for SSH) or query (remote.url is such a one).
  *  R2  remote:// is resolved first; options of the outer remote win over the inner one's.
  *  R3  Opening connects to nothing: the first operation does.
  */
@@ -26,6 +26,7 @@ struct remote_conf {
 const char *rconf_get(const struct remote_conf *c, const char *option);         /* NULL: unset; borrowed */
 bool rconf_bool(const struct remote_conf *c, const char *option, bool otherwise);
 int64_t rconf_int(const struct remote_conf *c, const char *option, int64_t otherwise);
+unsigned rconf_secs(const struct remote_conf *c, const char *option);   /* whole ones, rounded up; 0: not set, or out of reason */
 char *rconf_path(const struct remote_conf *c, const char *option);      /* resolved against its file; malloc'd or NULL */
 /* 'password', or asked on the terminal when 'ask_password' is set (ERR_AUTH without a terminal); *out malloc'd or NULL. */
 int  rconf_secret(const struct remote_conf *c, const char *option, const char *ask_option, const char *prompt,

@@ -305,8 +305,9 @@ enum rclass s3_refused(struct s3 *s, struct hop *o, const struct hreq *q, const 
 		return RC_MORE;
 	}
 	c = s3_class(o->op, a->status, code);
-	/* A 501 to a conditional put: the server does not know the condition. */
-	if (o->op->kind == ROP_PUT && !s->no_cond_put && (a->status == 501 || (code && !strcmp(code, "NotImplemented")))) {
+	/* A 501 to a conditional put: the server does not know the condition. Others may be under way with it. */
+	if (o->op->kind == ROP_PUT && q->step == S3_PLAIN && q->part &&
+	    (a->status == 501 || (code && !strcmp(code, "NotImplemented")))) {
 		s->no_cond_put = true;
 		return RC_MORE;
 	}
@@ -452,7 +453,21 @@ static int read_endpoint(struct s3 *s, const struct remote_conf *c, struct err *
 	return 0;
 }
 
-static void read_put_options(struct s3 *s, const struct remote_conf *c)
+static bool has(const struct remote_conf *c, const char *option)
+{
+	const char *v = rconf_get(c, option);
+
+	return v && *v;
+}
+
+static int exclusive(const char *options, struct err *e)
+{
+	err_set(e, ERR_CONFIG, "configuration error - %s AWS S3 config options are mutually exclusive", options);
+	e->exit_status = 251;
+	return -1;
+}
+
+static int read_put_options(struct s3 *s, const struct remote_conf *c, struct err *e)
 {
 	static const char *const rows[][2] = {
 		{ "sse", "x-amz-server-side-encryption" },
@@ -461,12 +476,15 @@ static void read_put_options(struct s3 *s, const struct remote_conf *c)
 		{ "grant_write_acp", "x-amz-grant-write-acp" }, { "grant_full_control", "x-amz-grant-full-control" },
 	};
 
+	if (has(c, "sse_customer_key") && has(c, "sse_kms_key_id"))
+		return exclusive("`sse_kms_key_id` and `sse_customer_key`", e);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const char *v = rconf_get(c, rows[i][0]);
-
-		if (v && *v)
-			strvec_pushf(&s->put_headers, "%s: %s", rows[i][1], v);
+		if (has(c, rows[i][0]))
+			strvec_pushf(&s->put_headers, "%s: %s", rows[i][1], rconf_get(c, rows[i][0]));
+		if (has(c, rows[i][0]) && str_starts(rows[i][0], "grant_") && has(c, "acl"))
+			return exclusive("`acl` and `grant_*`", e);
 	}
+	return 0;
 }
 
 static int read_customer_key(struct s3 *s, const struct remote_conf *c, struct err *e)
@@ -541,17 +559,18 @@ static int s3_open(struct remote **out, const struct remote_conf *c, struct err 
 	struct s3 *s = xcalloc(1, sizeof(*s));
 	struct http_conf conf = { .http1 = true, .window = c->jobs, .window_max = c->jobs };
 
-	conf.connect_secs = (unsigned)rconf_int(c, "connect_timeout", 0);
-	conf.stall_secs = (unsigned)rconf_int(c, "read_timeout", 0);
+	conf.connect_secs = rconf_secs(c, "connect_timeout");
+	conf.stall_secs = rconf_secs(c, "read_timeout");
 	read_tls(&conf, c, &s->ca);
 	if (s3_setup(s, c, e) || http_remote_init(&s->h, &dialect, &conf, e)) {
 		s3_close(&s->h);
 		return -1;
 	}
 	s->setup.http = (struct http_conf){ .insecure = conf.insecure, .ca_file = conf.ca_file, .connect_secs = 10, .stall_secs = 30 };
-	read_put_options(s, c);
-	s->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_PIECES | REMOTE_COND_PUT | REMOTE_SERVER_MD5 | REMOTE_ATOMIC_PUT |
-			   REMOTE_MULTIPART | REMOTE_DELETE | REMOTE_VERSIONS | REMOTE_DELETE_MANY;
+	if (read_put_options(s, c, e))
+		return -1;
+	s->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_PIECES | REMOTE_COND_PUT | REMOTE_DELETE |
+			   REMOTE_VERSIONS | REMOTE_DELETE_MANY;
 	*out = &s->h.remote;
 	return 0;
 }

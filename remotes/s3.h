@@ -8,9 +8,9 @@
  *      work of putting them together: where an answer takes less than HTTP_NEAR_US, files up to S3_WHOLE_MOST go up whole
  *      while others wait, S3_WHOLE_IN_ALL bytes of them at once (a crash costs no more than that), unless the configuration
  *      says where parts begin, a cut upload is there to go on with, or it was tried and failed.
- *  A3  Many objects are deleted by one request; a server that refuses or misunderstands it is asked for each of them.
  *      Whole or in parts, the digest that goes with the bytes is of the object's name or of what the file holds; the
  *      server refuses others before a name appears.
+ *  A3  Many objects are deleted by one request; a server that refuses or misunderstands it is asked for each of them.
  *  A4  A listing is cut into prefixes once its first page shows that it is long.
  */
 #ifndef REMOTES_S3_H

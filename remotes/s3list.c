@@ -93,7 +93,7 @@ static int hex2(const char *s)
 	return lo ? (int)((hi - digits) * 16 + (lo - digits)) : -1;
 }
 
-/* A3: ids are uniform, so the last key of the first page tells how long the whole is. True: the rest was handed out. */
+/* A4: ids are uniform, so the last key of the first page tells how long the whole is. True: the rest was handed out. */
 static bool split(struct page *p)
 {
 	const char *last = str_cstr(&p->first_last), *base = p->l->prefix;
@@ -155,8 +155,7 @@ int s3_list_next(struct http_remote *h, struct listing *l, struct hreq *q, const
 	if (!rc && p.truncated && !split(&p)) {
 		autofree char *marker = xasprintf("token %s", p.token);
 
-		http_list_marker(l, marker);
-		rc = LIST_MORE;
+		rc = http_list_marker(l, marker, e);
 	}
 	free(p.token);
 	str_release(&p.key);

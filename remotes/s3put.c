@@ -81,7 +81,8 @@ static int put_whole(struct s3 *s, struct rop *op, struct hreq *q, struct err *e
 	add_lines(&c, &s->put_headers);
 	add_lines(&c, &s->sse_c);
 	s3_add(&c, "content-type: application/octet-stream");
-	if ((op->flags & ROP_IF_ABSENT) && !s->no_cond_put)
+	q->part = (op->flags & ROP_IF_ABSENT) && !s->no_cond_put;
+	if (q->part)
 		s3_add(&c, "if-none-match: *");
 	hreq_body_of(q, op, 0, op->size);
 	q->step = S3_PLAIN;

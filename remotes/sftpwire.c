@@ -97,7 +97,7 @@ void wire_get_attrs(struct wire *w, struct wire_attrs *a)
 		a->mode = wire_get_u32(w);
 	}
 	if (flags & 8)
-		wire_get_u64(w);
+		a->mtime = (uint32_t)wire_get_u64(w);   /* behind the time of access */
 	if (flags & 0x80000000u) {
 		for (pairs = wire_get_u32(w); pairs && !w->bad; pairs--) {
 			wire_get_bytes(w, &n);

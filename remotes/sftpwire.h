@@ -36,7 +36,7 @@ void wire_end(struct str *out, size_t mark);
 
 /* Reading. */
 struct wire { const unsigned char *p, *end; bool bad; };
-struct wire_attrs { bool has_size, has_mode; uint64_t size; uint32_t mode; };
+struct wire_attrs { bool has_size, has_mode; uint64_t size; uint32_t mode, mtime; };
 uint32_t wire_get_u32(struct wire *w);
 uint64_t wire_get_u64(struct wire *w);
 const unsigned char *wire_get_bytes(struct wire *w, size_t *n);         /* NULL and *n 0 when bad */

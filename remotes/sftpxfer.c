@@ -331,11 +331,22 @@ static void got_data(struct sftp *s, struct sreq *q, enum sftp_type type, struct
 	}
 }
 
-/* What an earlier run left is of another file. */
+/* Of what may change, the tag of a get is made of time and length. */
+static bool is_another(const struct xfer *x, const struct wire_attrs *a)
+{
+	struct rop *op = x->op;
+	char was[sizeof(op->etag)];
+
+	memcpy(was, op->etag, sizeof(was));
+	snprintf(op->etag, sizeof(op->etag), "%u-%llu", a->mtime, (unsigned long long)a->size);
+	return x->sunk && !op->map && !(op->flags & ROP_OBJECT) && strcmp(was, op->etag) != 0;
+}
+
+/* What was read before is of another file. */
 static void get_again(struct sftp *s, struct xfer *x)
 {
 	if (!x->op->sink_restart(x->op))
-		err_set(&x->op->err, ERR_TEMP, "'%s' on %s has another length than before", x->path, s->who);
+		err_set(&x->op->err, ERR_TEMP, "'%s' on %s changed while it was read", x->path, s->who);
 	xfer_finish(s, x, RC_RETRY);
 }
 
@@ -358,7 +369,7 @@ static void get_size(struct sftp *s, struct sreq *q, enum sftp_type type, struct
 	}
 	x->size = x->op->size = a.size;
 	x->sized = true;
-	if (x->op->map && x->op->map->size != a.size) {
+	if ((x->op->map && x->op->map->size != a.size) || is_another(x, &a)) {
 		get_again(s, x);
 	} else if (x->sunk > x->size) {
 		err_set(&x->op->err, ERR_CORRUPT, "'%s' on %s is shorter than what was read of it", x->path, s->who);

@@ -239,8 +239,6 @@ static int read_options(struct ssh_conf *s, const struct remote_conf *c, const s
 	s->quiet_secs = secs <= 0 ? QUIET_SECS : secs < QUIET_MAX ? (int)secs : QUIET_MAX;
 	if (c->config)
 		command = config_own(c->config, "ssh.command");
-	if (!command)
-		command = getenv("GIT_SSH_COMMAND");
 	s->command = command && *command ? xstrdup(command) : NULL;
 	prompt = xasprintf("Enter a password for %s%s%s", s->user ? s->user : "", s->user ? "@" : "", s->alias);
 	prompt2 = xasprintf("Enter a passphrase for %s%s%s", s->user ? s->user : "", s->user ? "@" : "", s->alias);
@@ -261,7 +259,7 @@ static int ssh_open(struct remote **out, const struct remote_conf *c, struct err
 		return -1;
 	m = xcalloc(1, sizeof(*m));
 	m->r.ops = &ssh_ops;
-	m->r.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_ATOMIC_PUT | REMOTE_DELETE | REMOTE_MULTIPART | REMOTE_PIECES;
+	m->r.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_DELETE | REMOTE_PIECES;
 	m->r.url = registry_redact(c->url);
 	m->s = sftp_new(u.path && *u.path ? u.path : "/", m->r.url);
 	if (read_options(&m->conf, c, &u, e)) {

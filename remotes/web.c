@@ -10,6 +10,7 @@
 
 #define RESENDS 2u              /* of an upload that the server has with another length */
 #define HOPS 5u
+#define REFUSED_MOST 20u        /* 403s until it is not the objects */
 #define TOKEN_REST 10                   /* seconds in which a refused token is not fetched again */
 
 struct web_op *web_op(struct hop *o)
@@ -95,7 +96,7 @@ int web_begin(struct web *w, struct hop *o, struct hreq *q, const char *method, 
 		str_adds(&q->url, s->url);
 	else
 		web_url(w, key, &q->url);
-	hreq_header(q, "Accept-Encoding: identity");
+	q->decode = true;
 	q->plain = s->foreign;
 	if (s->foreign)
 		return 0;
@@ -113,7 +114,7 @@ enum rclass web_refused(struct web *w, struct hop *o, const struct hresp *a)
 {
 	enum rclass c = http_class_of_status(o->op, a->status);
 
-	if (c == RC_OK)
+	if (c == RC_OK || (a->status == 403 && o->op->kind == ROP_GET && !w->dav && (w->gave || w->refused++ < REFUSED_MOST)))
 		c = RC_FATAL;
 	if (a->status == 423)           /* locked: by another of our own requests, as a rule */
 		c = RC_RETRY;
@@ -256,7 +257,7 @@ static enum rclass classify_head(struct web *w, struct hop *o, const struct hres
 		return RC_OK;
 	}
 	if (!there)
-		return a->status == 404 || a->status == 410 ? RC_ABSENT : web_refused(w, o, a);
+		return a->status == 404 || a->status == 410 || (a->status == 403 && !w->dav) ? RC_ABSENT : web_refused(w, o, a);
 	op->size = size == UINT64_MAX ? 0 : size;
 	http_take_etag(op, a);
 	tell_facts(w, o, a);
@@ -275,6 +276,7 @@ enum rclass web_classify_read(struct web *w, struct hop *o, const struct hresp *
 		return RC_ABSENT;
 	if (a->status != 200 && a->status != 206)
 		return web_refused(w, o, a);
+	w->gave = true;
 	return RC_OK;
 }
 
@@ -291,6 +293,8 @@ static int http_prepare(struct http_remote *h, struct hop *o, struct hreq *q, st
 		return err_set(e, ERR_UNSUPPORTED, "http remotes cannot delete");
 	if (s->step != WEB_PUT)
 		return web_prepare_read(w, o, q, e);
+	if (strcmp(w->upload, "PUT") != 0 && strcmp(w->upload, "POST") != 0)
+		return err_set(e, ERR_CONFIG, "method '%s' of the remote is neither POST nor PUT", w->upload);
 	if (web_begin(w, o, q, w->upload, o->op->key, e))
 		return -1;
 	hreq_header(q, "Content-Type: application/octet-stream");
@@ -369,15 +373,16 @@ static int dav_auth(struct web *w, const struct remote_conf *c, struct secrets *
 	return 0;
 }
 
-static int http_auth(struct web *w, const struct remote_conf *c, struct secrets *s, struct err *e)
+/* Without 'auth' only what stands in the URL counts, as with DVC. */
+static int http_auth(struct web *w, const struct remote_conf *c, const struct url *u, struct secrets *s, struct err *e)
 {
 	const char *auth = rconf_get(c, "auth"), *custom = rconf_get(c, "custom_auth_header");
 	autofree char *prompt = xasprintf("Enter a password for host '%s' user '%s'", w->h.remote.url,
 					  s->user ? s->user : "custom");
 
 	if (!auth || !*auth) {
-		s->none = !s->user || !s->password;
-		return s->none ? 0 : basic_header(w, s->user, s->password);
+		s->none = !u->user || !u->password;
+		return s->none ? 0 : basic_header(w, u->user, u->password);
 	}
 	if (rconf_get(c, "user") || !s->password) {
 		free(s->password);
@@ -428,8 +433,8 @@ static int set_url(struct web *w, const struct remote_conf *c, const struct url 
 	w->path = clean_path(u->path ? u->path : "", n);
 	w->query = u->query && *u->query ? xasprintf("?%s", u->query) : xstrdup("");
 	snprintf(w->upload, sizeof(w->upload), "%s", rconf_get(c, "method") ? rconf_get(c, "method") : "POST");
-	if (strcmp(w->upload, "PUT") != 0 && strcmp(w->upload, "POST") != 0)
-		return err_set(e, ERR_CONFIG, "method '%s' of the remote is neither POST nor PUT", w->upload);
+	for (char *p = w->upload; *p; p++)
+		*p = (char)toupper((unsigned char)*p);
 	return 0;
 }
 
@@ -445,14 +450,13 @@ static int setup(struct web *w, const struct remote_conf *c, const struct http_d
 	struct secrets s __attribute__((cleanup(secrets_release))) = { NULL, NULL, false, false };
 	autofree char *ca = NULL, *cert = rconf_path(c, "cert_path"), *key = rconf_path(c, "key_path");
 	const char *verify = rconf_get(c, "ssl_verify"), *user = rconf_get(c, "user"), *password = rconf_get(c, "password");
-	int64_t stall = rconf_int(c, w->dav ? "timeout" : "read_timeout", 60), secs = rconf_int(c, "connect_timeout", 0);
 	struct http_conf hc = { 0 };
 
 	if (set_url(w, c, u, e))
 		return -1;
 	s.user = xstrdup(user ? user : u->user);
 	s.password = xstrdup(password ? password : u->password);
-	if (w->dav ? dav_auth(w, c, &s, e) : http_auth(w, c, &s, e))
+	if (w->dav ? dav_auth(w, c, &s, e) : http_auth(w, c, u, &s, e))
 		return -1;
 	if (verify && !is_bool(verify))
 		ca = rconf_path(c, "ssl_verify");
@@ -461,8 +465,8 @@ static int setup(struct web *w, const struct remote_conf *c, const struct http_d
 	hc.ca_file = ca ? ca : http_ca_from_env(false);
 	hc.cert_file = cert;
 	hc.key_file = key;
-	hc.connect_secs = secs > 0 && secs < 3600 ? (unsigned)secs : 0;
-	hc.stall_secs = stall > 0 && stall < 86400 ? (unsigned)stall : 0;
+	hc.connect_secs = rconf_secs(c, "connect_timeout");
+	hc.stall_secs = rconf_secs(c, w->dav ? "timeout" : "read_timeout");
 	hc.netrc = s.none;
 	hc.digest_user = s.digest ? s.user : NULL;
 	hc.digest_password = s.digest ? s.password : NULL;
@@ -489,7 +493,8 @@ int web_make(struct web **out, const struct remote_conf *c, const struct http_di
 }
 
 static const struct http_dialect http_dialect = {
-	.scheme = "http", .prepare = http_prepare, .classify = http_classify, .end = web_end, .close = web_close,
+	.scheme = "http", .prove_upto = UINT64_MAX,
+	.prepare = http_prepare, .classify = http_classify, .end = web_end, .close = web_close,
 };
 
 static int http_open(struct remote **out, const struct remote_conf *c, struct err *e)

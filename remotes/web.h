@@ -4,6 +4,8 @@
  *  W1  Credentials and custom headers go to the origin of the remote's URL only; a redirect elsewhere loses them.
  *  W2  A redirect is followed at most five times, never from https to http; an upload keeps its method and body.
  *  W3  Existence is asked by HEAD, by a GET of one byte where the server refuses HEAD.
+ *      Plain HTTP: 403 is absent, too (so says S3 of what it has not, to those who may not list; some may only write), and a
+ *      get that is answered so fails alone, unless nothing could ever be read.
  *  W4  After an upload that the server did not confirm with an ETag its size is asked for.
  */
 #ifndef REMOTES_WEB_H
@@ -24,9 +26,10 @@ struct web {
 	char *token;
 	int64_t token_at;
 	char upload[8];                 /* "POST", "PUT" */
-	bool head_refused;
+	bool head_refused, gave;        /* gave: something could be read here */
+	unsigned refused;               /* 403s to gets */
 	/* WebDAV */
-	bool dav, no_move, parents_first;
+	bool dav, no_move, moved, parents_first;       /* moved: a MOVE was seen to work */
 	struct map made;                /* collections that are there */
 };
 

@@ -183,11 +183,14 @@ static enum rclass classify_move(struct web *w, struct hop *o, const struct hres
 {
 	struct web_op *s = web_op(o);
 
-	if (a->status >= 200 && a->status < 300)
+	if (a->status >= 200 && a->status < 300) {
+		w->moved = true;
 		return RC_OK;
-	if (a->status == 405 || a->status == 501) {     /* a server without MOVE: straight to the name, then a look at it */
+	}
+	/* A server without MOVE, or behind something that refuses it: straight to the name, then a look at it. */
+	if (a->status == 405 || a->status == 501 || (!w->moved && (a->status == 403 || a->status == 400 ||
+						    (a->status == 502 && o->op->attempt)))) {
 		w->no_move = true;
-		w->h.remote.caps &= ~(unsigned)REMOTE_ATOMIC_PUT;
 		s->step = WEB_CLEAN;
 		s->again = true;
 		return RC_MORE;
@@ -384,7 +387,8 @@ static int dav_list_next(struct http_remote *h, struct listing *l, struct hreq *
 }
 
 static const struct http_dialect dav_dialect = {
-	.scheme = "webdav", .prepare = dav_prepare, .classify = dav_classify, .list_next = dav_list_next, .end = web_end,
+	.scheme = "webdav", .prove_upto = UINT64_MAX,
+	.prepare = dav_prepare, .classify = dav_classify, .list_next = dav_list_next, .end = web_end,
 	.close = web_close,
 };
 
@@ -394,7 +398,7 @@ static int dav_open(struct remote **out, const struct remote_conf *c, struct err
 
 	if (web_make(&w, c, &dav_dialect, e))
 		return -1;
-	w->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_PIECES | REMOTE_ATOMIC_PUT | REMOTE_DELETE;
+	w->h.remote.caps = REMOTE_LIST | REMOTE_RANGE | REMOTE_PIECES | REMOTE_DELETE;
 	*out = &w->h.remote;
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include "remotes/wrap.h"
 
+#include "core/base/notice.h"
 #include "core/base/own.h"
 #include "core/base/proc.h"
 #include "core/base/str.h"
@@ -9,7 +10,7 @@
 
 #define DELAY_FIRST_MS 200u
 #define DELAY_MOST_MS 20000u
-#define ALL_MS (15 * 60 * 1000)
+#define SAY_MS 5000             /* a pause that people wonder about */
 #define COLD_TRIES 3u           /* nothing ever answered here: give up early */
 #define MEASURE_MS 400
 #define QUICK_MS 40
@@ -22,7 +23,7 @@ struct waiter {
 	int (*piece)(struct rop *r, uint64_t off, const void *p, size_t n);
 	void *wrap;             /* what the next wrapper outside had stored */
 	struct retry *owner;
-	int64_t began, due;
+	int64_t sent, spent, due;       /* spent: on tries and the pauses between them, not in our own queue */
 	uint64_t moved;
 	struct waiter *next;
 };
@@ -30,8 +31,8 @@ struct retry {
 	struct remote remote;
 	struct remote *inner;
 	struct waiter *waiting;         /* ordered by due */
-	unsigned inflight;
-	bool answered, full;
+	unsigned inflight, nwaiting, widest;
+	bool answered, full, said;
 	/* the adapting window */
 	int64_t since, halved, probe_at;
 	uint64_t ops, bytes;
@@ -136,6 +137,7 @@ static void wait_until(struct retry *w, struct waiter *t, int64_t due)
 	struct waiter **p = &w->waiting;
 
 	t->due = due;
+	w->nwaiting++;
 	while (*p && (*p)->due <= due)
 		p = &(*p)->next;
 	t->next = *p;
@@ -186,18 +188,24 @@ static int on_restart(struct rop *op)
 	return rc;
 }
 
+/* W3: the digest judges in the end, or the tag of the rest tells whether it is of the same file. */
+static bool may_go_on(const struct retry *w, const struct rop *op)
+{
+	if (!(w->inner->caps & REMOTE_RANGE) || op->http_status == 412 || op->http_status == 416)
+		return false;
+	return op->map || (op->flags & ROP_OBJECT) || (op->etag[0] && !str_starts(op->etag, "W/"));
+}
+
 /* W3: what of a get is kept for the next try. */
 static int prepare_again(struct retry *w, struct rop *op)
 {
-	bool changed = op->http_status == 412 || op->http_status == 416;
-
-	if (op->kind != ROP_GET || (!op->off && !op->map) || ((w->inner->caps & REMOTE_RANGE) && !changed))
+	if (op->kind != ROP_GET || (!op->off && !op->map) || may_go_on(w, op))
 		return 0;
 	op->etag[0] = 0;
 	return on_restart(op);
 }
 
-static bool may_retry(const struct retry *w, const struct waiter *t)
+static bool may_retry(const struct retry *w, const struct waiter *t, int64_t pause)
 {
 	const struct rop *op = t->op;
 	unsigned most = w->answered || op->http_status ? RETRY_TRIES : COLD_TRIES;
@@ -205,7 +213,15 @@ static bool may_retry(const struct retry *w, const struct waiter *t)
 	/* Bytes moved: the link is bad, not the object; go on as long as there is progress. */
 	if (t->moved)
 		most *= 3;
-	return op->attempt < most && now_ms() - t->began < ALL_MS && !proc_cancelled();
+	return op->attempt < most && t->spent + pause < RETRY_ALL_MS && !proc_cancelled();
+}
+
+static void say_pause(struct retry *w, int64_t pause)
+{
+	if (pause < SAY_MS || w->said)
+		return;
+	w->said = true;
+	notice(NOTICE_NOTE, "'%s' wants a pause: going on in %lld s", w->inner->url, (long long)pause / 1000);
 }
 
 static void on_done(struct rop *op, enum rclass c)
@@ -213,8 +229,11 @@ static void on_done(struct rop *op, enum rclass c)
 	struct waiter *t = op->wrap;
 	struct retry *w = t->owner;
 
+	int64_t now = now_ms(), pause;
+
 	w->inflight--;
 	w->ops++;
+	t->spent += now - t->sent;
 	if (op->kind == ROP_PUT && c == RC_OK)
 		w->bytes += op->size;
 	if (op->http_status || (c != RC_RETRY && c != RC_FATAL))
@@ -222,8 +241,12 @@ static void on_done(struct rop *op, enum rclass c)
 	if (c == RC_RETRY) {
 		op->attempt++;
 		window_shrink(w);
-		if (may_retry(w, t) && !prepare_again(w, op)) {
-			wait_until(w, t, now_ms() + retry_delay_ms(op->attempt, op->retry_after));
+		pause = retry_delay_ms(op->attempt, op->retry_after);
+		if (may_retry(w, t, pause) && !prepare_again(w, op)) {
+			t->spent += pause;
+			if (op->retry_after)
+				say_pause(w, pause);
+			wait_until(w, t, now + pause);
 			return;
 		}
 	}
@@ -234,11 +257,22 @@ static int inner_submit(struct retry *w, struct waiter *t, struct err *e)
 {
 	int rc = w->inner->ops->submit(w->inner, t->op, e);
 
+	t->sent = now_ms();
 	if (!rc)
 		w->inflight++;
 	else if (rc > 0)
 		w->full = true;
 	return rc;
+}
+
+/* W1: is it the turn of those that wait? */
+static bool is_crowded(struct retry *w)
+{
+	unsigned window = w->inner->ops->window(w->inner, 0);
+
+	if (w->widest < window)
+		w->widest = window;
+	return w->waiting && (w->inflight + 1 > window || w->inflight + w->nwaiting >= 2 * w->widest || w->waiting->due <= now_ms());
 }
 
 static int retry_submit(struct remote *r, struct rop *op, struct err *e)
@@ -247,11 +281,11 @@ static int retry_submit(struct remote *r, struct rop *op, struct err *e)
 	struct waiter *t;
 	int rc;
 
-	if (w->waiting && w->inflight + 1 > w->inner->ops->window(w->inner, 0))
+	if (is_crowded(w))
 		return 1;
 	t = xcalloc(1, sizeof(*t));
 	*t = (struct waiter){ .op = op, .done = op->done, .sink = op->sink, .sink_restart = op->sink_restart, .piece = op->piece,
-			      .wrap = op->wrap, .owner = w, .began = now_ms() };
+			      .wrap = op->wrap, .owner = w };
 	op->attempt = 0;
 	op->done = on_done;
 	if (op->sink)
@@ -286,6 +320,7 @@ static int wake(struct retry *w, struct err *e)
 			w->waiting = t;
 			return 20;
 		}
+		w->nwaiting--;
 		if (rc < 0) {
 			err_copy(&t->op->err, e);
 			err_release(e);
@@ -324,6 +359,7 @@ static void retry_cancel(struct remote *r)
 		struct waiter *t = w->waiting;
 
 		w->waiting = t->next;
+		w->nwaiting--;
 		err_set(&t->op->err, ERR_INTR, "interrupted");
 		finish(t, RC_FATAL);
 	}

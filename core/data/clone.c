@@ -42,7 +42,9 @@ static char *cache_dir(void)
 
 static int clone(const char *dir, const char *url, struct err *e)
 {
-	const char *argv[] = { "git", "clone", "-q", "--no-checkout", "-c", "core.symlinks=false", "--", url, dir, NULL };
+	/* "fd::7" is a descriptor of ours: git would wait there for ever. */
+	const char *argv[] = { "git", "-c", "protocol.fd.allow=never", "clone", "-q", "--no-checkout", "-c", "core.symlinks=false",
+			       "--", url, dir, NULL };
 
 	return git(NULL, argv, url, "clone repo", e);
 }

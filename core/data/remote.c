@@ -82,6 +82,7 @@ enum rclass remote_do(struct remote *r, struct rop *op, struct err *e)
 {
 	void (*done)(struct rop *, enum rclass) = op->done;
 	struct one o = { RC_FATAL, false, op->user };
+	autoerr struct err why = ERR_INIT;
 	int rc;
 
 	op->done = one_done;
@@ -96,14 +97,13 @@ enum rclass remote_do(struct remote *r, struct rop *op, struct err *e)
 		op->done = done;
 		return one_failed(op, e);
 	}
-	while (!o.over) {
-		if (proc_cancelled())
+	while (!o.over)
+		if (proc_cancelled() || remote_run(r, 200, &why))
 			r->ops->cancel(r);
-		else if (remote_run(r, 200, e))
-			r->ops->cancel(r);
-	}
 	op->done = done;
 	if (o.c != RC_OK && o.c != RC_EXISTS && o.c != RC_ABSENT) {
+		if (why.code)
+			err_copy(&op->err, &why);
 		if (!op->err.code)
 			err_set(&op->err, ERR_FAIL, "the remote gave no reason");
 		err_copy(e, &op->err);

@@ -22,11 +22,10 @@ enum rop_kind { ROP_STAT, ROP_GET, ROP_PUT, ROP_DELETE, ROP_DELETE_MANY };
 enum rclass { RC_OK, RC_EXISTS, RC_ABSENT, RC_RETRY, RC_AUTH, RC_CORRUPT, RC_FATAL, RC_MORE };
 /* Capabilities */
 enum {
-	REMOTE_LIST = 1, REMOTE_RANGE = 2, REMOTE_COND_PUT = 4, REMOTE_SERVER_MD5 = 8, REMOTE_ATOMIC_PUT = 16,
-	REMOTE_MULTIPART = 32, REMOTE_DELETE = 64, REMOTE_LOCAL = 128, REMOTE_VERSIONS = 256,
+	REMOTE_LIST = 1, REMOTE_RANGE = 2, REMOTE_COND_PUT = 4, REMOTE_DELETE = 64, REMOTE_LOCAL = 128, REMOTE_VERSIONS = 256,
 	REMOTE_DELETE_MANY = 512,       /* ROP_DELETE_MANY may be asked for */
+	REMOTE_PIECES = 1024,           /* N5; and commit() may say that it is not ready */
 };
-enum { REMOTE_PIECES = 1024 };  /* N5; and commit() may say that it is not ready */
 #define REMOTE_MANY 1000        /* keys of one ROP_DELETE_MANY at most */
 /* rop flags */
 enum {

@@ -497,6 +497,7 @@ struct get {
 	struct rop op;
 	char *key, *path;               /* key at the server; file to write */
 	int fd;
+	uint64_t got;
 	struct fetch *all;
 };
 struct fetch {
@@ -509,6 +510,7 @@ static int get_begin(struct rop *op)
 {
 	struct get *g = op->user;
 
+	g->got = 0;
 	if (g->fd >= 0)
 		return ftruncate(g->fd, 0) || lseek(g->fd, 0, SEEK_SET) < 0 ? err_sys(&op->err, "cannot rewind '%s'", g->path) : 0;
 	g->fd = open(g->path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
@@ -521,6 +523,7 @@ static int get_sink(struct rop *op, const void *p, size_t n)
 
 	if (g->fd < 0 && get_begin(op))
 		return -1;
+	g->got += n;
 	progress_add(&g->all->pg, 0, n);
 	return fs_write_all(g->fd, p, n) ? err_sys(&op->err, "cannot write '%s'", g->path) : 0;
 }
@@ -544,7 +547,10 @@ static void get_done(struct rop *op, enum rclass c)
 	progress_add(&all->pg, 1, 0);
 	if (c == RC_OK && g->fd < 0 && get_begin(op))           /* nothing came: an empty file */
 		c = RC_FATAL;
-	if (c == RC_OK && g->fd >= 0 && close(g->fd)) {
+	if (c == RC_OK && op->size && g->got != op->size) {
+		err_set(&op->err, ERR_FAIL, "%llu of %llu bytes came", (unsigned long long)g->got, (unsigned long long)op->size);
+		c = RC_FATAL;
+	} else if (c == RC_OK && g->fd >= 0 && close(g->fd)) {
 		g->fd = -1;
 		err_sys(&op->err, "cannot write '%s'", g->path);
 		c = RC_FATAL;

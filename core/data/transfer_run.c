@@ -346,9 +346,11 @@ static int finish(struct run *x, int rc, struct err *e)
 		if (!rc && !x->stop && (proc_check(e) || remote_run(x->r, 1000, e)))
 			rc = -1;
 		if (x->active && (rc || x->stop)) {
+			autoerr struct err none = ERR_INIT;
+
 			x->r->ops->cancel(x->r);
 			if (x->active)
-				remote_run(x->r, 100, NULL);
+				remote_run(x->r, 100, &none);
 		}
 	}
 	if (!rc && x->stop) {

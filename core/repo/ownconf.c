@@ -28,7 +28,7 @@ static const struct own_key own_keys[] = {
 	{ "repro.jobs", "<number>|auto", "1",
 	  "Stages that may run at the same time.", false },
 	{ "ssh.command", "<text>", "ssh",
-	  "The program that ProxyCommand-like set-ups are reached through, as in GIT_SSH_COMMAND.", true },
+	  "The program that ProxyCommand-like set-ups are reached through, with its options; GIT_SSH_COMMAND is git's alone.", true },
 	{ NULL, NULL, NULL, NULL, false },
 };
 

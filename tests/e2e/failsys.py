@@ -150,6 +150,7 @@ CASES = [
     Case("checkout-link", ["checkout", "--relink"], two_versions, [("cache.type", "hardlink")]),
     Case("checkout-other", ["checkout"], two_versions),
     Case("push", ["push"], tracked),
+    Case("push-batch", ["push"], tracked, [("core.fsync", "batch")]),
     Case("pull", ["pull"], only_remote),
     Case("fetch", ["fetch"], only_remote),
     Case("gc", ["gc", "-w", "-f"], old_objects),

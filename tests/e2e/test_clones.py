@@ -136,3 +136,8 @@ def test_a_part_of_an_import_comes_alone(repo, source):
         assert len(repo.cache()) == len(files) + 1
     repo.gd("pull")
     assert repo.text("tracked/sub/d") == "sub/d" and repo.text("tracked/b") == "b"
+
+
+def test_a_descriptor_is_no_repository(repo):
+    p = repo.gd("get", "fd::7", "x", code=1, timeout=60)
+    assert "transport 'fd' not allowed" in p.err

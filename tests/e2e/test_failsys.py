@@ -54,6 +54,17 @@ def test_a_flush_that_fails_is_told(tmp_path, env):
     assert not is_marked(r)
 
 
+def test_a_push_that_is_not_on_the_disk_is_no_success(tmp_path, env):
+    """core.fsync = batch: the remote's file system is flushed, too, before manifests and at the end."""
+    lab = Lab(tmp_path, env)
+    r = lab.prepared(case_of("push-batch"))
+    got, calls, failed = lab.run(r, case_of("push-batch"), f"w:1:{errno.EIO}", call="syncfs")
+    assert failed and got.code == 1 and "Input/output error" in got.err and "pushed" not in got.out, got
+    r = lab.prepared(case_of("push-batch"))
+    got, calls, _ = lab.run(r, case_of("push-batch"), "w:0:5", call="syncfs")
+    assert got.code == 0 and calls >= 2, (got, calls)
+
+
 def test_objects_that_are_flushed_one_by_one_need_no_more(tmp_path, env):
     lab = Lab(tmp_path, env)
     r = lab.prepared(case_of("add-object"))

@@ -159,6 +159,44 @@ def test_a_large_download_goes_on_where_it_was_cut(make_repo, faults):
     assert faults.sent < 4_000_000, "the second run went on where the first was killed"
 
 
+def test_a_server_without_conditional_puts_is_served_without_them(data, faults):
+    """Every request that was under way with the condition is repeated, not the first alone."""
+    faults.latency = 0.05
+    f = faults.fault(do="status", status=501, code="NotImplemented", method="PUT", having="If-None-Match", every=1)
+    assert data.gd("push").out == f"{N + 2} files pushed\n"
+    assert f.hits > 1
+    complete(data, faults)
+
+
+def test_an_interrupted_listing_ends_at_once(data, faults):
+    data.gd("push")
+    for i in range(80):
+        data.write(f"e/{i}", f"{i}")
+    data.gd("add", "e")
+    f = faults.fault(do="delay", seconds=20, method="GET", path="list-type=2", every=1)
+    data.gd("remote", "modify", "r", "read_timeout", "60")
+    p = subprocess.Popen([GIT_DATA, "push"], cwd=data.path, env=data.env, stderr=subprocess.PIPE, text=True)
+    end = time.time() + 20
+    while not f.hits and time.time() < end:
+        time.sleep(0.01)
+    p.send_signal(signal.SIGINT)
+    p.communicate(timeout=15)
+    assert f.hits and p.returncode == 252
+
+
+def test_options_that_exclude_each_other(data, faults):
+    data.gd("remote", "modify", "r", "acl", "private")
+    data.gd("remote", "modify", "r", "grant_read", "id=x")
+    faults.clear()
+    p = data.gd("push", code=None)
+    assert p.code and "`acl` and `grant_*` AWS S3 config options are mutually exclusive" in p.err and not faults.seen
+    data.gd("remote", "modify", "r", "--unset", "acl")
+    data.gd("remote", "modify", "r", "sse_kms_key_id", "k")
+    data.gd("remote", "modify", "--local", "r", "sse_customer_key", "a2V5")
+    p = data.gd("push", code=None)
+    assert p.code and "mutually exclusive" in p.err and not faults.seen
+
+
 @pytest.fixture
 def parts(make_repo, faults):
     """A repository whose uploads go in parts of 5 MiB."""

@@ -219,6 +219,19 @@ def test_failures_are_listed_one_by_one(behind):
     complete(r, place)
 
 
+@pytest.mark.parametrize("status", [400, 403, 405, 502])
+def test_a_webdav_server_that_refuses_to_move(make_repo, servers, status):
+    server, r = servers("webdav"), fill(make_repo())
+    with FaultProxy("127.0.0.1", server.port) as proxy:
+        place = place_of("webdav", server, proxy.port)
+        place.add_to(r)
+        f = proxy.fault(do="status", status=status, method="MOVE", every=1)
+        r.gd("push")
+        assert f.hits
+        complete(r, place)
+        assert set(place.keys()) == set(r.objects)
+
+
 @pytest.mark.parametrize("kind", ["s3", "azure", "webdav"])
 def test_a_listing_that_is_cut_is_not_believed(make_repo, servers, kind):
     server, r = servers(kind), fill(make_repo(), n=200, big=0)

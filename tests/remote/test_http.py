@@ -86,13 +86,13 @@ def test_refusals_stop_and_say_what_to_type(make_repo, hub):
     assert p.code and "'user' and 'password'" in p.err
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "put"])
 def test_method_chooses_the_verb(make_repo, hub, method):
-    h = hub(auth=None, methods=(method,), redirect=False)
+    h = hub(auth=None, methods=(method.upper(),), redirect=False)
     r = ready(make_repo, h.url, method=method)
     r.gd("push")
     sent = [x for x in h.seen if x[0] in ("POST", "PUT")]
-    assert {x[0] for x in sent} == {method}
+    assert {x[0] for x in sent} == {method.upper()}
     assert all(x[2]["Content-Type"] == "application/octet-stream" and "Expect" not in x[2] for x in sent)
 
 
@@ -180,3 +180,61 @@ def test_basic_is_what_it_should_be(make_repo, hub):
     r.gd("push")
     want = "Basic " + base64.b64encode("us er:pä:ss".encode()).decode()
     assert all(x[2]["Authorization"] == want for x in h.seen if not x[3])
+
+
+def test_who_may_only_write_pushes(make_repo, hub):
+    h = hub(auth=None, redirect=False)
+    h.deny = "/files/md5/"
+    r = ready(make_repo, h.url)
+    r.gd("push")
+    for data in FILES.values():
+        assert h_file(h, key_of(data)).read_bytes() == data
+
+
+def test_what_may_not_be_read_fails_alone(make_repo, hub):
+    h = hub(auth=None, redirect=False)
+    files = {f"f{i}": f"{i}\n".encode() for i in range(30)}
+    r = ready(make_repo, h.url, files=files)
+    r.gd("push")
+    bad = key_of(files["f0"])
+    h.deny = bad
+    r.rm(".dvc/cache")
+    p = r.gd("fetch", code=1)
+    assert "403" in p.err and len(r.cache()) == 29
+    h.deny = "/files/"
+    r.rm(".dvc/cache")
+    h.seen.clear()
+    p = r.gd("fetch", "-j", "1", code=1)
+    assert "403" in p.err and "auth basic" in p.err and 20 < len(h.seen) < 29
+
+
+def test_user_and_password_count_with_auth_only(make_repo, hub):
+    h = hub(auth=None, redirect=False)
+    r = ready(make_repo, h.url, user="user", password="token")
+    r.gd("push")
+    assert h.seen and not any("Authorization" in x[2] for x in h.seen)
+
+
+def test_a_method_that_is_none_matters_for_uploads_only(make_repo, hub):
+    h = hub(auth=None, redirect=False)
+    r = ready(make_repo, h.url)
+    r.gd("push")
+    r.gd("remote", "modify", "r", "method", "patch")
+    again(r)
+    h_file(h, key_of(FILES["f"])).unlink()
+    p = r.gd("push", code=1)
+    assert "neither POST nor PUT" in p.err
+
+
+def test_a_broken_object_gets_no_name_there(make_repo, hub):
+    h = hub(auth=None, redirect=False)
+    big = os.urandom(3_000_000)
+    r = ready(make_repo, h.url, files={"small": b"right", "big": big})
+    for data in (b"right", big):
+        p = r.path / ".dvc/cache" / key_of(data)
+        p.chmod(0o644)
+        p.write_bytes(b"W" + data[1:])
+        p.chmod(0o444)
+    p = r.gd("push", code=1)
+    assert p.err.count("was corrupted") == 2
+    assert not [f for f in h_file(h, "").rglob("*") if f.is_file()]

@@ -319,3 +319,11 @@ def test_what_an_earlier_upload_left_is_compared(make_repo, sshd, sftpd, base, t
     assert (at / name).read_bytes() == whole == data
     assert up >= 50 if bad or server is sftpd else up < 18, f"{up} MiB went up"
     assert down < 2 or how != "md5sum", f"{down} MiB were read back"
+
+
+def test_the_key_that_is_git_s_is_not_used(make_repo, sshd, base):
+    """CI sets GIT_SSH_COMMAND to a deploy key for git; DVC does not look at it."""
+    r = ready(make_repo, sshd, sshd.url(base), files={"small": b"1", "big": os.urandom(9 << 20)}, keyfile=sshd.keys["ed25519"])
+    r.env["GIT_SSH_COMMAND"] = "/bin/false"
+    assert r.gd("push").out == "2 files pushed\n"
+    assert len(there(base)) == 2

@@ -5,6 +5,7 @@ the redirect leads to; it records whether credentials came along, which must not
 """
 import base64
 import os
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -63,6 +64,8 @@ class Handler(BaseHTTPRequestHandler):
         self.o.seen.append((self.command, self.path, dict(self.headers), self.server is self.o.other))
         if not self.allowed():
             return self.say(401, b"no", WWW_Authenticate="Basic")
+        if self.o.deny and re.search(self.o.deny, self.path):
+            return self.say(403, b"denied")
         if self.command == "HEAD" and self.o.no_head:
             return self.say(405)
         p = self.path_of()
@@ -128,7 +131,7 @@ class DagsHub:
     def __init__(self, root, auth=("user", "token"), header=None, limit=0, redirect=True, methods=(), no_head=False):
         self.root, self.auth, self.header, self.limit = str(root), auth, header, limit
         self.redirect, self.methods, self.no_head, self.lose = redirect, methods, no_head, False
-        self.seen = []
+        self.seen, self.deny = [], None         # paths that nobody may read
         os.makedirs(self.root, exist_ok=True)
         self.main, self.other = Server(("127.0.0.1", 0), Handler), Server(("127.0.0.1", 0), Handler)
         for s in (self.main, self.other):

@@ -6,7 +6,7 @@
         p.seen      # [(method, path), ...]
 
 A fault applies to the first `times` requests after `skip` whose method and path (regular expressions) match, or to every
-`every`-th of them, or to each with the probability `rate`. `do` is one of:
+`every`-th of them, or to each with the probability `rate`; with `having` only to requests with that header. `do` is one of:
   status   answers `status` itself (header Retry-After: `retry_after` when given), with `body` or an S3 error of `code`
   drop     closes the connection without an answer
   lost     lets the server do what is asked, then closes without its answer
@@ -36,9 +36,9 @@ HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrad
 
 
 class Fault:
-    def __init__(self, do, method=".*", path=".*", times=1, every=0, rate=0.0, skip=0, dice=None, **arg):
+    def __init__(self, do, method=".*", path=".*", times=1, every=0, rate=0.0, skip=0, dice=None, having=None, **arg):
         self.do, self.times, self.every, self.arg, self.count, self.hits = do, times, every, arg, 0, 0
-        self.rate, self.dice, self.skip = rate, dice, skip
+        self.rate, self.dice, self.skip, self.having = rate, dice, skip, having
         self.method, self.path = re.compile(method), re.compile(path)
 
     def takes(self, method, path):
@@ -127,7 +127,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_any(self):
         owner = self.server.owner
-        fault = owner.pick(self.command, self.path)
+        fault = owner.pick(self.command, self.path, self.headers)
         if self.command == "GET":
             owner.ranges.append(self.headers.get("Range", ""))
         do = fault.do if fault else None
@@ -221,10 +221,10 @@ class FaultProxy:
         with self.lock:
             self.faults, self.seen, self.ranges = [], [], []
 
-    def pick(self, method, path):
+    def pick(self, method, path, headers=()):
         with self.lock:
             self.seen.append((method, path))
-            return next((f for f in self.faults if f.takes(method, path)), None)
+            return next((f for f in self.faults if (not f.having or f.having in headers) and f.takes(method, path)), None)
 
     def connect(self, host, port):
         if self.tls:

@@ -167,7 +167,7 @@ static void urls_for_people_hold_no_secret(void **state UNUSED)
 {
 	static const char *const rows[][2] = {
 		{ "https://user:pw@host/p?sig=secret#x", "https://user:***@host/p" }, { "ssh://me@host/p", "ssh://me@host/p" },
-		{ "/plain/path@x:y", "/plain/path@x:y" }, { "s3://bucket/a?b", "s3://bucket/a" },
+		{ "https://TOKEN@host/p", "https://***@host/p" }, { "/plain/path@x:y", "/plain/path@x:y" }, { "s3://bucket/a?b", "s3://bucket/a" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -345,6 +345,90 @@ static void test_a_full_remote_with_nothing_in_flight_is_run(void **state UNUSED
 	remote_close(r);
 }
 
+/* A server that says 503 to everything. */
+struct storm { struct remote remote; struct rop *op[4]; unsigned n; int retry_after; };
+
+static int storm_submit(struct remote *r, struct rop *op, struct err *e UNUSED)
+{
+	struct storm *s = (struct storm *)r;
+
+	if (s->n == ARRAY_LEN(s->op))
+		return 1;
+	s->op[s->n++] = op;
+	return 0;
+}
+
+static int storm_run(struct remote *r, int ms UNUSED, struct err *e UNUSED)
+{
+	struct storm *s = (struct storm *)r;
+
+	while (s->n) {
+		struct rop *op = s->op[--s->n];
+
+		op->http_status = 503;
+		op->retry_after = s->retry_after;
+		err_set(&op->err, ERR_TEMP, "HTTP 503");
+		op->done(op, RC_RETRY);
+	}
+	return 0;
+}
+
+static unsigned storm_window(struct remote *r UNUSED, unsigned set UNUSED)
+{
+	return ARRAY_LEN(((struct storm *)r)->op);
+}
+
+static void storm_done(struct rop *op, enum rclass c)
+{
+	*(int *)op->user += c == RC_RETRY;
+	err_release(&op->err);
+}
+
+static struct remote *storm_new(struct storm *s)
+{
+	static const struct remote_ops ops = { .submit = storm_submit, .run = storm_run, .window = storm_window,
+					       .close = shy_nothing, .cancel = shy_nothing };
+
+	s->remote.ops = &ops;
+	return wrap_retry(&s->remote);
+}
+
+static void those_that_wait_are_not_more_than_a_few(void **state UNUSED)
+{
+	struct storm s = { .n = 0 };
+	struct remote *r = storm_new(&s);
+	struct rop op[100];
+	autoerr struct err e = ERR_INIT;
+	int told = 0;
+	unsigned held = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(op); i++)
+		op[i] = (struct rop){ .kind = ROP_STAT, .key = "k", .fd = -1, .done = storm_done, .user = &told };
+	for (int turn = 0; turn < 20; turn++) {
+		while (held < ARRAY_LEN(op) && !remote_submit(r, &op[held], &e))
+			held++;
+		assert_int_equal(remote_run(r, 0, &e), 0);
+	}
+	assert_in_range(held, 4, 8);
+	remote_close(r);
+	for (size_t i = 0; i < held; i++)
+		err_release(&op[i].err);
+}
+
+static void a_pause_that_is_too_long_is_not_waited_for(void **state UNUSED)
+{
+	struct storm s = { .retry_after = 3600 };
+	struct remote *r = storm_new(&s);
+	autoerr struct err e = ERR_INIT;
+	int told = 0;
+	struct rop op = { .kind = ROP_STAT, .key = "k", .fd = -1, .done = storm_done, .user = &told };
+
+	assert_int_equal(remote_submit(r, &op, &e), 0);
+	assert_int_equal(remote_run(r, 0, &e), 0);
+	assert_int_equal(told, 1);
+	remote_close(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +439,8 @@ int main(void)
 		cmocka_unit_test(a_missing_object_is_no_failure), cmocka_unit_test(refused_credentials_stop_everything),
 		cmocka_unit_test(a_fetch_survives_cuts_and_flipped_bits),
 		cmocka_unit_test(test_a_full_remote_with_nothing_in_flight_is_run),
+		cmocka_unit_test(those_that_wait_are_not_more_than_a_few),
+		cmocka_unit_test(a_pause_that_is_too_long_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
