@@ -91,6 +91,18 @@ static int rwlock_read(struct repo *r, struct node **out, struct err *e)
 	return 0;
 }
 
+/* A write that a limit cut short is taken back; the bytes before it could be written a moment ago. */
+static bool put_page(int fd, const struct str *page, const char *was, size_t len)
+{
+	ssize_t n = pwrite(fd, page->buf, page->len, 0);
+
+	if (n == (ssize_t)page->len)
+		return true;
+	if (n > 0 && (pwrite(fd, was, (size_t)n < len ? (size_t)n : len, 0) < 0 || ftruncate(fd, (off_t)len)))
+		notice(NOTICE_WARN, "the path locks are damaged: remove .dvc/tmp/rwlock when nothing runs");
+	return false;
+}
+
 /*
  * Overwrites a file of one page with as much: whoever holds the guard finds the old text or the new, since a kill does not
  * stop a write inside a page and spaces stand where the old text was longer until the file is cut. A replacement by
@@ -98,18 +110,19 @@ static int rwlock_read(struct repo *r, struct node **out, struct err *e)
  */
 static bool write_in_place(const char *path, const struct str *s)
 {
-	autostr struct str padded = STR_INIT;
+	autostr struct str page = STR_INIT;
 	autoclose int fd = -1;
+	char was[RWLOCK_PAGE];
 	struct stat st;
 
-	if (s->len > RWLOCK_PAGE || (fd = open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)) < 0 || fstat(fd, &st) ||
-	    !S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_size < 1 || st.st_size > RWLOCK_PAGE)
+	if (s->len > RWLOCK_PAGE || (fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)) < 0 || fstat(fd, &st) ||
+	    !S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_size < 1 || st.st_size > RWLOCK_PAGE ||
+	    pread(fd, was, sizeof(was), 0) != (ssize_t)st.st_size)
 		return false;
-	str_add(&padded, s->buf, s->len);
-	while (padded.len < (size_t)st.st_size)
-		str_addc(&padded, ' ');
-	return pwrite(fd, padded.buf, padded.len, 0) == (ssize_t)padded.len &&
-		(padded.len == s->len || !ftruncate(fd, (off_t)s->len));
+	str_add(&page, s->buf, s->len);
+	while (page.len < (size_t)st.st_size)
+		str_addc(&page, ' ');
+	return put_page(fd, &page, was, (size_t)st.st_size) && (page.len == s->len || !ftruncate(fd, (off_t)s->len));
 }
 
 /* Whole at any moment (K3); no flush: after a power cut no process of it lives. */

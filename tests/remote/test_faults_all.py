@@ -301,10 +301,10 @@ def test_a_bearer_token_that_ends_in_mid_transfer(make_repo, tmp_path):
             r.gd("remote", "modify", "--local", "r", "bearer_token_command", str(script))
             real = proxy.pick
 
-            def pick(method, path):
+            def pick(method, path, *rest):
                 if method == "PUT" and len([x for x in proxy.seen if x[0] == "PUT"]) == 5:
                     hub.header = ("Authorization", "Bearer 2")
-                return real(method, path)
+                return real(method, path, *rest)
             proxy.pick = pick
             r.gd("push")
             assert (tmp_path / "n").read_text().count("\n") == 2

@@ -33,7 +33,7 @@ class DigestHandler(Handler):
 
 
 class Digest:
-    auth = header = limit = redirect = no_head = lose = None
+    auth = header = limit = redirect = no_head = lose = deny = None
     methods = ()
 
     def __init__(self, root, user="us er", password='p"ä:ss', realm="the realm"):
