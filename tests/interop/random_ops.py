@@ -363,6 +363,14 @@ def report(seed, prelude, steps, found):
     print(flush=True)
 
 
+def summary(n, bad, started, seen, known):
+    print(f"{n} seeds, {bad} differ, {time.time() - started:.0f} s")
+    for k, v in sorted(seen.items(), key=lambda x: -x[1]):
+        print(f"{v:4} {k}")
+    for k, v in known.items():
+        print(f"{v:4} on purpose: {k}")
+
+
 def main():
     from harness import DVC, GIT_DATA
     ap = argparse.ArgumentParser()
@@ -401,11 +409,7 @@ def main():
     finally:
         bench.server.stop()
         shutil.rmtree(base, ignore_errors=True)
-    print(f"{n} seeds, {bad} differ, {time.time() - t0:.0f} s")
-    for k, v in sorted(seen.items(), key=lambda x: -x[1]):
-        print(f"{v:4} {k}")
-    for k, v in bench.known.items():
-        print(f"{v:4} on purpose: {k}")
+    summary(n, bad, t0, seen, bench.known)
     return bad != 0
 
 

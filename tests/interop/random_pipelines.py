@@ -183,11 +183,7 @@ def main():
     finally:
         bench.server.stop()
         shutil.rmtree(base, ignore_errors=True)
-    print(f"{n} seeds, {bad} differ, {time.time() - t0:.0f} s")
-    for k, v in sorted(seen.items(), key=lambda x: -x[1]):
-        print(f"{v:4} {k}")
-    for k, v in bench.known.items():
-        print(f"{v:4} on purpose: {k}")
+    random_ops.summary(n, bad, t0, seen, bench.known)
     return bad != 0
 
 
