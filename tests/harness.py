@@ -103,6 +103,18 @@ class Repo:
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-m", msg)
 
+    def another(self, path, files, add):
+        """A second repository with these files, of which those named are tracked, in one commit."""
+        path.mkdir()
+        o = Repo(path, self.env)
+        o.git("init", "-q")
+        o.gd("init", "-q")
+        for name, data in files.items():
+            o.write(name, data)
+        o.gd("add", "-q", *add)
+        o.commit()
+        return o
+
     def snapshot(self, under=".", modes=False, skip=(".git", ".dvc/tmp", ".dvc/cache")):
         """name -> bytes (links as 'link:...'), for comparing two work trees."""
         out = {}

@@ -28,8 +28,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from tools import find_tools
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 MARK = ("<!-- bench: begin -->", "<!-- bench: end -->")
 
 
@@ -50,20 +51,10 @@ class Bench:
         self.trash = self.work / "trash"
         self.trash.mkdir()
         self.runs = []          # one dict per timed command
-        self.tools = self.find_tools()
+        self.tools = {k: v for k, v in find_tools().items() if k in options.tools}
         self.limits = self.build_limits()
 
     # tools
-
-    def find_tools(self):
-        found = {}
-        own = os.environ.get("GIT_DATA") or str(ROOT / "build/release/git-data")
-        if os.access(own, os.X_OK):
-            found["git-data"] = [os.path.abspath(own)]
-        dvc = os.environ.get("DVC") or shutil.which("dvc")
-        if dvc:
-            found["dvc"] = [dvc]
-        return {k: v for k, v in found.items() if k in self.o.tools}
 
     def build_limits(self):
         walk = self.work / "statwalk"

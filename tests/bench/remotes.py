@@ -39,6 +39,7 @@ sys.path[:0] = [str(HERE), str(ROOT / "tests")]
 
 from remotes_common import put_away  # noqa: E402
 from servers.base import Missing, free_port, wait_port  # noqa: E402
+from tools import find_tools  # noqa: E402
 
 FAMILIES = ("s3", "azure", "ssh", "webdav")       # remotes_<family>.py, where it is there
 MARK = ("<!-- remotes{}: begin -->", "<!-- remotes{}: end -->")
@@ -85,20 +86,9 @@ class Bench:
         base = options.work or os.environ.get("TMPDIR") or tempfile.gettempdir()
         self.work = Path(tempfile.mkdtemp(prefix="remotes.", dir=base))
         self.runs, self.best, self.digests = [], {}, {}
-        self.commands = self.find_tools()
+        self.commands = find_tools()
         self.load, self.delay = self.build("load", "-lcurl"), self.build("delay")
         self.count = 0
-
-    @staticmethod
-    def find_tools():
-        found = {}
-        own = os.environ.get("GIT_DATA") or str(ROOT / "build/release/git-data")
-        if os.access(own, os.X_OK):
-            found["git-data"] = [os.path.abspath(own)]
-        dvc = os.environ.get("DVC") or shutil.which("dvc")
-        if dvc:
-            found["dvc"] = [dvc]
-        return found
 
     def build(self, name, *libs):
         out = self.work / name

@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 import pytest
-from harness import GIT_DATA, Repo
+from harness import GIT_DATA
 
 SIZES = (0, 3, 100, 700)        # bytes that one file may have
 META = (".dvc", "dvc.yaml", "dvc.lock", ".gitignore", "config", "config.local", "pre-commit", "pre-push", "post-checkout",
@@ -93,15 +93,7 @@ def imported(repo, tmp_path):
 
 
 def other(repo, tmp_path):
-    (tmp_path / "other").mkdir()
-    o = Repo(tmp_path / "other", repo.env)
-    o.git("init", "-q")
-    o.gd("init", "-q")
-    o.write("file", b"o" * 2000)
-    o.write("dir/a", b"a" * 900)
-    o.write("dir/b", b"b" * 50)
-    o.gd("add", "-q", "file", "dir")
-    o.commit()
+    repo.another(tmp_path / "other", {"file": b"o" * 2000, "dir/a": b"a" * 900, "dir/b": b"b" * 50}, ["file", "dir"])
 
 
 def old_cache(repo, tmp_path):

@@ -253,24 +253,12 @@ def test_a_killed_command_leaves_no_temporary(make_repo, point, argv):
     assert not [p for p in os.listdir(r.path) if p.endswith(".tmp")]
 
 
-def other_repo(repo, tmp_path):
-    (tmp_path / "other").mkdir()
-    o = Repo(tmp_path / "other", repo.env)
-    o.git("init", "-q")
-    o.gd("init", "-q")
-    o.write("plain/a", b"a" * 3000)
-    o.write("dir/a", b"a" * 900)
-    o.gd("add", "-q", "dir")
-    o.commit()
-    return o.path
-
-
 @pytest.mark.parametrize("argv", [["get", "@other", "dir", "-o", "out"], ["get", "@other", "plain", "-o", "out", "-f"],
                                   ["get-url", "@other/plain", "out"], ["get-url", "@other/plain", "out", "-f"],
                                   ["import", "@other", "plain", "-o", "out"], ["import-url", "@other/plain", "out"]])
 def test_downloads_leave_no_temporary_tree(repo, tmp_path, argv):
     """Killed between download and rename; the next one of the same user takes the remains away."""
-    other_repo(repo, tmp_path)
+    repo.another(tmp_path / "other", {"plain/a": b"a" * 3000, "dir/a": b"a" * 900}, ["dir"])
     (tmp_path / "tmp").mkdir()
     env = {"TMPDIR": str(tmp_path / "tmp")}
     argv = [a.replace("@", str(tmp_path) + "/") for a in argv]

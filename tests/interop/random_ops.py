@@ -259,21 +259,26 @@ class Bench:
         for t in place.top.rglob(".dvc/tmp"):
             shutil.rmtree(t, ignore_errors=True)
 
+    def differences(self, prelude, steps, d, o):
+        """Both places go through the steps: (index, dvc's result, ours, (kind, text)) of each that differs."""
+        for p in (d, o):
+            self.prelude(prelude, p)
+        for i, step in enumerate(steps):
+            a, b = d.step(step), o.step(step)
+            bad = self.compare(step, a, b, d, o)
+            if bad:
+                yield i, a, b, bad
+
     def run(self, prelude, steps, cross=True):
         """-> None, or (index of the step, kind, text)"""
         d, o = self.places()
         try:
-            for p in (d, o):
-                self.prelude(prelude, p)
-            for i, step in enumerate(steps):
-                a, b = d.step(step), o.step(step)
-                bad = self.compare(step, a, b, d, o)
-                if bad:
-                    why = Known.reason(step, a, b, d.snapshot(), o.snapshot())
-                    if why:
-                        self.known[why] = self.known.get(why, 0) + 1
-                        return None
-                    return (i, *bad)
+            for i, a, b, bad in self.differences(prelude, steps, d, o):
+                why = Known.reason(steps[i], a, b, d.snapshot(), o.snapshot())
+                if why:
+                    self.known[why] = self.known.get(why, 0) + 1
+                    return None
+                return (i, *bad)
             return self.crossed(steps, d, o) if cross else None
         except subprocess.TimeoutExpired as exc:
             return (len(steps) - 1, "hang", str(exc))

@@ -92,15 +92,11 @@ class Bench(random_ops.Bench):
         d, o = self.places()
         res = []
         try:
-            for p in (d, o):
-                self.prelude(prelude, p)
-            for i, step in enumerate(steps):
-                a, b = d.step(step), o.step(step)
-                bad = self.compare(step, a, b, d, o)
-                if bad:
-                    res.append((i, *bad))
-                    if bad[0] == "tree" or step.argv is None or step.argv[0] not in READS and d.snapshot() != o.snapshot():
-                        return res
+            for i, _, _, bad in self.differences(prelude, steps, d, o):
+                res.append((i, *bad))
+                argv = steps[i].argv
+                if bad[0] == "tree" or argv is None or argv[0] not in READS and d.snapshot() != o.snapshot():
+                    return res
             found = self.crossed(steps, d, o)
             return res + ([found] if found else [])
         except subprocess.TimeoutExpired as exc:

@@ -3,6 +3,7 @@ import subprocess
 import time
 
 import pytest
+from places import round_trip
 from servers.azblobs import AzBlobs
 from servers.azurite import ACCOUNT, KEY, Azurite, sas
 from servers.base import Missing, program
@@ -46,26 +47,17 @@ def repo_at(make_repo, azurite):
             r.gd("remote", "modify", "-q", "--local", "r", k, v)
         r.write("f", data)
         r.gd("add", "f")
-        r.blobs = lambda: [k[len(name) + 1:] for k in azurite.keys(name + "/")]
+        r.keys = lambda: [k[len(name) + 1:] for k in azurite.keys(name + "/")]
         return r
     return make
 
 
-def works(r):
-    r.gd("push")
-    assert r.blobs() == [key_of(b"three")]
-    r.rm("f")
-    r.rm(".dvc/cache")
-    r.gd("pull")
-    assert r.read("f") == b"three"
-
-
 def test_connection_string_account_key_and_sas(repo_at, azurite):
-    works(repo_at(connection_string=azurite.connection_string))
-    works(repo_at(account_name=ACCOUNT, account_key=KEY))
-    works(repo_at(account_name=ACCOUNT, sas_token=sas()))
-    works(repo_at(account_name=ACCOUNT, sas_token="?" + sas()))
-    works(repo_at(connection_string=f"BlobEndpoint={azurite.endpoint};AccountName={ACCOUNT};SharedAccessSignature={sas()}"))
+    round_trip(repo_at(connection_string=azurite.connection_string))
+    round_trip(repo_at(account_name=ACCOUNT, account_key=KEY))
+    round_trip(repo_at(account_name=ACCOUNT, sas_token=sas()))
+    round_trip(repo_at(account_name=ACCOUNT, sas_token="?" + sas()))
+    round_trip(repo_at(connection_string=f"BlobEndpoint={azurite.endpoint};AccountName={ACCOUNT};SharedAccessSignature={sas()}"))
 
 
 def test_environment_names(repo_at, azurite):
@@ -73,10 +65,10 @@ def test_environment_names(repo_at, azurite):
     p = r.gd("push", code=None)
     assert p.code and "account_name or connection_string" in p.err
     r.env["AZURE_STORAGE_CONNECTION_STRING"] = azurite.connection_string
-    works(r)
+    round_trip(r)
     q = repo_at()
     q.env.update(AZURE_STORAGE_ACCOUNT=ACCOUNT, AZURE_STORAGE_KEY=KEY)
-    works(q)
+    round_trip(q)
 
 
 def test_the_file_of_az(repo_at, tmp_path):
@@ -84,13 +76,13 @@ def test_the_file_of_az(repo_at, tmp_path):
     (tmp_path / "az/config").write_text(f"[cloud]\nname = x\n[storage]\naccount = {ACCOUNT}\nkey = {KEY}\n")
     r = repo_at()
     r.env["AZURE_CONFIG_DIR"] = str(tmp_path / "az")
-    works(r)
+    round_trip(r)
 
 
 def test_service_principal(repo_at, tokens):
     r = repo_at(account_name=ACCOUNT, tenant_id="ten", client_id="cli", client_secret="s3cret&=")
     r.env["AZURE_AUTHORITY_HOST"] = tokens.url
-    works(r)
+    round_trip(r)
     method, path, _, form = tokens.seen[0]
     assert (method, path) == ("POST", "/ten/oauth2/v2.0/token")
     assert form == {"grant_type": "client_credentials", "client_id": "cli", "scope": "https://storage.azure.com/.default",
@@ -106,18 +98,18 @@ def test_workload_and_managed_identity_and_az(repo_at, tokens, tmp_path):
     r = repo_at(account_name=ACCOUNT)
     r.env.update(AZURE_AUTHORITY_HOST=tokens.url, AZURE_TENANT_ID="ten", AZURE_CLIENT_ID="cli",
                  AZURE_FEDERATED_TOKEN_FILE=str(tmp_path / "jwt"))
-    works(r)
+    round_trip(r)
     assert tokens.seen[0][3]["client_assertion"] == "the-assertion"
     tokens.seen.clear()
     q = repo_at(account_name=ACCOUNT)
     q.env.update(IDENTITY_ENDPOINT=tokens.url + "/msi", IDENTITY_HEADER="hd")
-    works(q)
+    round_trip(q)
     assert tokens.seen[0][1].startswith("/msi?api-version=2019-08-01&resource=https%3A%2F%2Fstorage.azure.com%2F")
     assert tokens.seen[0][2]["X-IDENTITY-HEADER"] == "hd"
     tokens.seen.clear()
     m = repo_at(account_name=ACCOUNT)
     m.env["AZURE_POD_IDENTITY_AUTHORITY_HOST"] = tokens.url
-    works(m)
+    round_trip(m)
     assert tokens.seen[0][2]["Metadata"] == "true"
     (tmp_path / "bin").mkdir()
     az = tmp_path / "bin/az"
@@ -125,7 +117,7 @@ def test_workload_and_managed_identity_and_az(repo_at, tokens, tmp_path):
     az.chmod(0o755)
     a = repo_at(account_name=ACCOUNT, exclude_managed_identity_credential="true")
     a.env["PATH"] = f"{tmp_path / 'bin'}:{a.env['PATH']}"
-    works(a)
+    round_trip(a)
 
 
 def test_nobody_is_told_what_to_type(repo_at):
