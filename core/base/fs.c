@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/random.h>
+#include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -129,15 +130,11 @@ static int sync_dir(int dirfd, const char *path, struct err *e)
 	return 0;
 }
 
-static int replace(const char *path, const void *p, size_t n, mode_t mode, bool sync, struct err *e)
+static int replace_at(int dirfd, const char *base, const char *path, const void *p, size_t n, mode_t mode, bool sync,
+		      struct err *e)
 {
-	autofree char *dir = path_dir(path);
-	const char *base = path_base(path);
-	autoclose int dirfd = open(*dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char tmp[32];
 
-	if (dirfd < 0)
-		return err_sys(e, "cannot write '%s': cannot open its directory", path);
 	temps_note_fd(dirfd);
 	fs_temp_scratch(tmp);
 	if (write_temp(dirfd, tmp, p, n, mode_of_replacement(dirfd, base, mode), sync))
@@ -150,6 +147,21 @@ static int replace(const char *path, const void *p, size_t n, mode_t mode, bool 
 undo:
 	temps_remove(dirfd, tmp);
 	return err_sys(e, "cannot write '%s'", path);
+}
+
+static int replace(const char *path, const void *p, size_t n, mode_t mode, bool sync, struct err *e)
+{
+	autofree char *dir = path_dir(path);
+	autoclose int dirfd = open(*dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dirfd < 0)
+		return err_sys(e, "cannot write '%s': cannot open its directory", path);
+	return replace_at(dirfd, path_base(path), path, p, n, mode, sync, e);
+}
+
+int fs_replace_at(int dirfd, const char *name, const void *p, size_t n, mode_t mode, struct err *e)
+{
+	return replace_at(dirfd, name, name, p, n, mode, true, e);
 }
 
 int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e)
@@ -433,4 +445,20 @@ const char *link_kind_name(enum link_kind k)
 	static const char *const names[] = { "reflink", "hardlink", "symlink", "copy" };
 
 	return names[k];
+}
+
+bool fs_is_remote(const char *dir)
+{
+	static const uint32_t magic[] = {       /* nfs smb cifs smb2 afs 9p ceph lustre gpfs fuse coda */
+		0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x5346414f, 0x01021997, 0x00c36400, 0x0bd00bd0,
+		0x47504653, 0x65735546, 0x73757245,
+	};
+	struct statfs st;
+
+	if (statfs(dir, &st))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(magic); i++)
+		if ((uint32_t)st.f_type == magic[i])
+			return true;
+	return false;
 }

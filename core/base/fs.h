@@ -25,6 +25,7 @@ struct err;
 int  fs_read(struct str *out, const char *path, uint64_t max, struct err *e);   /* ERR_PARSE when larger */
 int  fs_read_fd(struct str *out, int fd, uint64_t max, const char *name, struct err *e);
 int  fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e);        /* F1 F2; 0: 0666 & ~umask */
+int  fs_replace_at(int dirfd, const char *name, const void *p, size_t n, mode_t mode, struct err *e);   /* the same below dirfd */
 /* The same without F2: for what is replaced many times in a row, until fs_sync(), which does what F2 says. */
 int  fs_replace_unsynced(const char *path, const void *p, size_t n, struct err *e);
 int  fs_sync(const char *path, struct err *e);
@@ -47,6 +48,7 @@ bool fs_is_dir(const char *path);                                               
 bool fs_is_link(const char *path);
 /* What to write for 'path': where it leads if it is a link to something below 'root' (NULL: anywhere), else itself. */
 char *fs_follow(const char *path, const char *root);
+bool fs_is_remote(const char *dir);     /* on a file system that other machines write to, or that may be one (FUSE) */
 mode_t fs_umask(void);
 void fs_temp_name(char out[32]);                                                /* ".<22 url-safe>.tmp" */
 /* One that another process finds again by the same 16 bytes. */

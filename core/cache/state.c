@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,22 +70,6 @@ bool state_is_racy(const struct state_stat *st, int64_t now)
 	return young >= now;
 }
 
-static bool is_remote_fs(const char *dir)
-{
-	static const uint32_t magic[] = {       /* nfs smb cifs smb2 afs 9p ceph lustre gpfs fuse coda */
-		0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x5346414f, 0x01021997, 0x00c36400, 0x0bd00bd0,
-		0x47504653, 0x65735546, 0x73757245,
-	};
-	struct statfs st;
-
-	if (statfs(dir, &st))
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(magic); i++)
-		if ((uint32_t)st.f_type == magic[i])
-			return true;
-	return false;
-}
-
 static void state_free(struct state *s)
 {
 	state_env_close(s);
@@ -115,7 +98,7 @@ int state_open(struct state **out, const char *dir, const char *root, struct err
 	if (fs_mkdirs(mine, 0700, e))
 		return err_in(e, "cannot keep the state");
 	*out = NULL;
-	if (is_remote_fs(mine))
+	if (fs_is_remote(mine))
 		return 0;
 	lock = path_join(mine, "lock");
 	s = xcalloc(1, sizeof(*s));

@@ -28,7 +28,8 @@ int store_open(struct store **out, const struct store_conf *c, struct err *e)
 	s->conf.dir = s->root;
 	s->conf.unsynced_file = NULL;
 	s->basefd = s->tempfd = s->has_temps = s->can_clone = -1;
-	s->unsynced = unsynced_open(c->unsynced_file);
+	s->unsynced = unsynced_open(&(struct unsynced_conf){
+		.root = s->root, .name = c->legacy ? "marks-legacy" : "marks", .own = c->unsynced_file, .shared = c->shared });
 	pthread_mutex_init(&s->mu, NULL);
 	*out = s;
 	return 0;
@@ -41,8 +42,6 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	store_flush(s, &ignored);       /* core.fsync = batch; when it fails the mark stays and the objects are suspect */
-	if (s->basefd >= 0)
-		close(s->basefd);
 	if (s->tempfd >= 0) {
 		autofree char *dir = path_join(s->root, STORE_TEMP_DIR);
 
@@ -50,6 +49,8 @@ void store_close(struct store *s)
 		rmdir(dir);             /* only when nobody else has something in it */
 	}
 	unsynced_close(s->unsynced);
+	if (s->basefd >= 0)
+		close(s->basefd);       /* the last: it holds the lock by which others see a writer (U5) */
 	pthread_mutex_destroy(&s->mu);
 	free(s->root);
 	free(s->base);

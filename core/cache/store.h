@@ -32,7 +32,7 @@ struct store_conf {
 	bool legacy;                    /* layout aa/rest at the root instead of files/md5/aa/rest */
 	bool shared;                    /* cache.shared = group */
 	enum store_fsync fsync;
-	const char *unsynced_file;      /* where S6 is remembered; NULL: nowhere */
+	const char *unsynced_file;      /* where S6 is remembered if not in the cache (U4); NULL: nowhere at all */
 };
 
 int  store_open(struct store **out, const struct store_conf *c, struct err *e);  /* makes nothing on disk yet */

@@ -392,7 +392,5 @@ int store_flush(struct store *s, struct err *e)
 	/* What is written from now on has to be marked again; and the kernel tells of a failure only once: a second
 	 * flush would say that all is well. */
 	atomic_store(&s->wrote, false);
-	if (syncfs(fd))
-		return err_sys(e, "cannot flush the cache '%s'", s->base);
-	return unsynced_flushed(s->unsynced, e);
+	return unsynced_flush(s->unsynced, fd, e) ? err_in(e, "cannot flush the cache '%s'", s->base) : 0;
 }

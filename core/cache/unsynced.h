@@ -1,17 +1,30 @@
 /*
  * unsynced - which objects may have been lost in a power cut (S6), at the price of one flush per boot, none per object.
  *
- *  U1  Before the first object of a boot is written, a mark (boot id, time) is on disk. It stays until everything
- *      written since then was flushed.
+ *  U1  Before a process writes its first object, a mark (boot id, time) that covers it is on disk. The mark stays until
+ *      everything written since then was flushed, by whichever process.
  *  U2  When the mark of an earlier boot is found, the span from its time to now is suspect: an object whose mtime or
- *      ctime lies in it is verified before it is trusted, then listed as good.
+ *      ctime lies in it is verified before it is trusted, then listed as good, for the spans that were known by then: one
+ *      that was written anew later lies in a later span.
  *  U3  Losing the file only loses caution about the past; it is replaced by rename, and lines that make no sense are
- *      passed over.
+ *      passed over. What cannot be read (a link, a FIFO, too large, no permission) makes all of the past suspect, once.
+ *  U4  The mark belongs to the cache, not to a repository: all that share a cache see it, in <cache>/git-data.unsynced/.
+ *      Where that cannot be (network file system, no permission, a lock that nobody gives back) it is in the repository's
+ *      own file. Both are always read; what is in the repository's is carried over into the cache's when that is written.
+ *  U5  Whoever changes the file has an flock on its directory, reads what is there now, and adds to it. Only a flush takes
+ *      something away: it lets the mark begin at its own start, which is right whatever others write meanwhile; all of
+ *      the mark goes only if no other process was writing when the flush began, and none has begun since. A writer shows
+ *      itself by a shared flock on the directory of the objects; both locks end with their process. Nobody waits
+ *      for more than a few seconds.
+ *  U6  Reading objects never fails because something here cannot be written.
  *
- * The file is text, one fact a line:  dirty <boot id> <since, ns> <last write, ns> / suspect <from> <to> / ok <oid>
+ * The file is text, one fact a line:  dirty <boot id> <since, ns> <last write, ns> / suspect <from, ns> <to, ns> /
+ * ok <oid> <the spans' latest end, ns>. The first line is the mark of the running boot, if there is one; its last field is
+ * written over in place.
  *
  * Rejected: a line per object. It costs a write each, and the log's own blocks reach the disk after the journal has
- * made the object's name durable, so exactly the objects that matter are missing from it.
+ * made the object's name durable, so exactly the objects that matter are missing from it. A lock on the file itself: it
+ * is replaced, and a lock file beside it could not be opened for writing by every user of a cache.
  *
  * Threads: free.
  */
@@ -25,12 +38,21 @@
 struct unsynced;
 struct err;
 
-struct unsynced *unsynced_open(const char *file);       /* NULL file: remembers nothing */
-void unsynced_close(struct unsynced *u);                /* NULL is fine */
+#define UNSYNCED_DIR "git-data.unsynced"
+
+struct unsynced_conf {
+	const char *root;               /* of the cache */
+	const char *name;               /* of the file in UNSYNCED_DIR */
+	const char *own;                /* the repository's own file; NULL: remembers nothing */
+	bool shared;                    /* cache.shared = group */
+};
+struct unsynced *unsynced_open(const struct unsynced_conf *c);          /* NULL when it remembers nothing */
+void unsynced_close(struct unsynced *u);                                /* NULL is fine */
 bool unsynced_suspects(struct unsynced *u, const struct oid *id, const struct stat *st);
 void unsynced_good(struct unsynced *u, const struct oid *id);
-/* U1; basefd: a descriptor on the file system of the objects, or -1 */
-int  unsynced_mark(struct unsynced *u, int basefd, struct err *e);
-int  unsynced_flushed(struct unsynced *u, struct err *e);
+/* U1; objdir: the directory of the objects, which stays open until unsynced_close() */
+int  unsynced_mark(struct unsynced *u, int objdir, struct err *e);
+/* All that this process wrote is flushed, and the mark with it (U5). -1 and nothing taken away when the flush fails. */
+int  unsynced_flush(struct unsynced *u, int objdir, struct err *e);
 
 #endif

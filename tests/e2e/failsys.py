@@ -231,7 +231,8 @@ def without_rules(state):
 
 def is_marked(r):
     """S6: the objects are noted as not flushed."""
-    return any(re.search(rb"^(dirty|suspect) ", p.read_bytes()) for p in r.path.glob("site/git-data/*/unsynced"))
+    marks = [*r.path.glob(".dvc/cache/git-data.unsynced/marks"), *r.path.glob("site/git-data/*/unsynced")]
+    return any(re.search(rb"^(dirty|suspect) ", p.read_bytes()) for p in marks)
 
 
 def leftovers(r):

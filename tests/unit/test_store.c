@@ -89,7 +89,8 @@ static void an_object_has_dvcs_place_and_mode(void **state UNUSED)
 	put(s, "hello\n");                                      /* again: nothing happens */
 	assert_int_equal(entries("c1/files/md5/b1"), 1);
 	store_close(s);
-	assert_int_equal(entries("c1"), 1);                     /* no temporary directory stays */
+	assert_false(fs_exists(in_scratch("c1/git-data.tmp")));
+	assert_int_equal(entries("c1"), 2);                     /* files, and the mark of S6 */
 }
 
 static void legacy_lies_at_the_root(void **state UNUSED)
@@ -314,15 +315,15 @@ static void after_a_power_cut_objects_are_verified(void **state UNUSED)
 	autoerr struct err e = ERR_INIT;
 	char *boot;
 
-	assert_int_equal(fs_read(&log, in_scratch("cb.unsynced"), 1 << 20, &e), 0);     /* U1: there before the object */
+	assert_int_equal(fs_read(&log, in_scratch("cb/git-data.unsynced/marks"), 1 << 20, &e), 0);     /* U1: there before the object */
 	assert_true(str_starts(log.buf, "dirty "));
 	store_close(s);
 	/* the machine stops: the data of one object did not reach the disk, its name and mode did */
 	str_reset(&log);
-	assert_int_equal(fs_read(&log, in_scratch("cb.unsynced"), 1 << 20, &e), 0);
+	assert_int_equal(fs_read(&log, in_scratch("cb/git-data.unsynced/marks"), 1 << 20, &e), 0);
 	boot = strchr(log.buf, ' ') + 1;
 	*boot = *boot == '0' ? '1' : '0';
-	put_text("cb.unsynced", log.buf);
+	put_text("cb/git-data.unsynced/marks", log.buf);
 	chmod(t, 0644);
 	assert_int_equal(truncate(t, 0), 0);
 	chmod(t, 0444);
@@ -331,7 +332,7 @@ static void after_a_power_cut_objects_are_verified(void **state UNUSED)
 	assert_int_equal(has(s, &whole), 1);
 	store_close(s);
 	str_reset(&log);
-	assert_int_equal(fs_read(&log, in_scratch("cb.unsynced"), 1 << 20, &e), 0);
+	assert_int_equal(fs_read(&log, in_scratch("cb/git-data.unsynced/marks"), 1 << 20, &e), 0);
 	assert_non_null(strstr(log.buf, "suspect "));
 	assert_non_null(strstr(log.buf, "ok "));                /* read once, not again */
 }
@@ -345,19 +346,19 @@ static void old_spans_are_joined(void **state UNUSED)
 	struct oid id;
 	size_t lines = 0;
 
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < 3000; i++)
 		str_addf(&log, "suspect %d %d\n", 1000 + i * 10, 1005 + i * 10);
-	str_adds(&log, "dirty another-boot 5000 6000\nnonsense\n");
-	put_text("cd.unsynced", log.buf);
+	str_adds(&log, "dirty another-boot 500000 600000\nnonsense\n");
+	put_text("cd/git-data.unsynced/marks", log.buf);
 	s = open_store("cd", (struct store_conf){ 0 });
 	id = put(s, "x");       /* written after the mark of the other boot: verified, then good */
 	assert_int_equal(has(s, &id), 1);
 	store_close(s);
 	str_reset(&log);
-	assert_int_equal(fs_read(&log, in_scratch("cd.unsynced"), 1 << 20, &e), 0);
+	assert_int_equal(fs_read(&log, in_scratch("cd/git-data.unsynced/marks"), 1 << 20, &e), 0);
 	for (const char *p = log.buf; (p = strstr(p, "suspect ")); p++)
 		lines++;
-	assert_int_equal(lines, 64);
+	assert_int_equal(lines, 1000);
 	assert_non_null(strstr(log.buf, "suspect 1000 "));      /* the oldest is still covered */
 	assert_true(str_starts(log.buf, "dirty "));
 }
@@ -370,7 +371,7 @@ static void a_flush_takes_the_mark_away(void **state UNUSED)
 	put(s, "x");
 	assert_int_equal(store_flush(s, &e), 0);
 	store_close(s);
-	assert_file("cc.unsynced", "");
+	assert_file("cc/git-data.unsynced/marks", "");
 }
 
 static void the_digest_of_2x(void **state UNUSED)
