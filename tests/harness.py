@@ -134,10 +134,10 @@ class Repo:
         return out
 
     def cache(self, where=".dvc/cache"):
-        """Relative object name -> (mode, bytes). Without what git-data notes about the cache (S6), which DVC does not have."""
+        """Relative object name -> (mode, bytes)."""
         out = {}
         base = self.path / where
         for p in base.rglob("*"):
-            if p.is_file() and not p.name.endswith(".tmp") and p.name != "CACHEDIR.TAG" and p.parent.name != "git-data.unsynced":
+            if p.is_file() and not p.name.endswith(".tmp") and p.name != "CACHEDIR.TAG":
                 out[str(p.relative_to(base))] = (oct(p.stat().st_mode & 0o7777), p.read_bytes())
         return out

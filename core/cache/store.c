@@ -29,7 +29,7 @@ int store_open(struct store **out, const struct store_conf *c, struct err *e)
 	s->conf.unsynced_file = NULL;
 	s->basefd = s->tempfd = s->has_temps = s->can_clone = -1;
 	s->unsynced = unsynced_open(&(struct unsynced_conf){
-		.root = s->root, .name = c->legacy ? "marks-legacy" : "marks", .own = c->unsynced_file, .shared = c->shared });
+		.root = s->root, .name = c->legacy ? UNSYNCED_MARK "-legacy" : UNSYNCED_MARK, .own = c->unsynced_file });
 	pthread_mutex_init(&s->mu, NULL);
 	*out = s;
 	return 0;

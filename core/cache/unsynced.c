@@ -1,5 +1,6 @@
 #include "core/cache/unsynced.h"
 
+#include "core/base/dirmark.h"
 #include "core/base/err.h"
 #include "core/base/fs.h"
 #include "core/base/own.h"
@@ -17,27 +18,25 @@
 #define WAIT_MARK_MS 4000u              /* for who must write; the holder flushes one small file */
 #define WAIT_NOTE_MS 200u               /* for who only notes what it saw */
 
-/* A directory that may hold the file, and the file's name in it (U4). */
+/* Where facts may stand (U4): as a text on a directory, or in a file of it. */
 struct place {
-	char *dir;
-	const char *name;
+	const char *dir, *name;
 	int fd;                         /* of the directory, which is what is locked; -1 until it is needed */
-	mode_t mode;                    /* of the file; 0: the usual one */
 };
 
 struct unsynced {
-	char *root, *own_file;
+	char *root, *own_file, *own_dir;
 	struct place cache, own;
-	bool shared;
 	pthread_mutex_t mu;
 	struct facts known;             /* as it was at open, and what is good since */
-	struct facts carry;             /* what stands in the repository's own file */
-	bool has_own;                   /* there is such a file: */
-	struct stat own_st;
-	bool own_only;                  /* the cache's file system is not for U4 */
+	bool no_mark;                   /* the cache's directory cannot have one */
+	bool carry;                     /* the own file has a mark or spans that the cache's lacks: */
+	bool carry_dirty;
+	int64_t carry_since, carry_last;
+	struct stat own_st;             /* of that file */
 	struct place *marked;           /* where the mark of this process's objects stands; NULL: it wrote none */
 	bool shown;                     /* ... and it has the shared lock (U5) */
-	bool changed;                   /* something is known that no file says */
+	bool news, verified;            /* a span, a verdict is known that stands nowhere yet */
 };
 
 static void read_boot_id(char out[BOOT_ID_MAX])
@@ -50,18 +49,29 @@ static void read_boot_id(char out[BOOT_ID_MAX])
 	out[n] = 0;
 }
 
-static int open_dir(const char *dir)
-{
-	return open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-}
-
 static int load_cache(struct unsynced *u)
 {
-	u->cache.fd = open_dir(u->cache.dir);
+	u->cache.fd = open(u->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (u->cache.fd < 0)
 		return errno == ENOENT ? 1 : -1;
-	u->own_only = fs_is_remote(u->cache.dir);
-	return facts_load(&u->known, u->cache.fd, u->cache.name);
+	u->no_mark = fs_is_remote(u->root);
+	return facts_load_mark(&u->known, u->cache.fd, u->cache.name);
+}
+
+/* What the repository's own file says; its mark and spans are the cache's, as far as the cache does not know them. */
+static int load_own(struct unsynced *u)
+{
+	autofacts struct facts f = FACTS_INIT;
+	int rc;
+
+	facts_init(&f, u->known.boot);
+	rc = facts_load(&f, AT_FDCWD, u->own_file);
+	u->carry_dirty = f.dirty;
+	u->carry_since = f.since;
+	u->carry_last = f.last;
+	u->carry = (facts_join_spans(&u->known, &f) || f.dirty) && !lstat(u->own_file, &u->own_st);
+	facts_join_good(&u->known, &f);
+	return rc;
 }
 
 struct unsynced *unsynced_open(const struct unsynced_conf *c)
@@ -75,21 +85,17 @@ struct unsynced *unsynced_open(const struct unsynced_conf *c)
 	u = xcalloc(1, sizeof(*u));
 	u->root = xstrdup(c->root);
 	u->own_file = xstrdup(c->own);
-	u->shared = c->shared;
-	u->cache = (struct place){ path_join(c->root, UNSYNCED_DIR), c->name, -1,
-				   c->shared ? 0664 : (0666 & ~fs_umask()) | 0444 };
-	u->own = (struct place){ path_dir(c->own), path_base(u->own_file), -1, 0 };
+	u->own_dir = path_dir(c->own);
+	u->cache = (struct place){ u->root, c->name, -1 };
+	u->own = (struct place){ u->own_dir, path_base(u->own_file), -1 };
 	pthread_mutex_init(&u->mu, NULL);
 	read_boot_id(boot);
 	facts_init(&u->known, boot);
-	facts_init(&u->carry, boot);
-	own = facts_load(&u->carry, AT_FDCWD, u->own_file);
-	u->has_own = own != 1 && !lstat(u->own_file, &u->own_st);
 	cache = load_cache(u);
-	facts_join(&u->known, &u->carry);
+	own = load_own(u);
 	if (own < 0 || cache < 0)       /* whatever it said of the past: all of it is looked at again */
 		facts_suspect_all(&u->known);
-	u->changed = facts_any_fresh(&u->known);
+	u->news = facts_any_fresh(&u->known);
 	return u;
 }
 
@@ -105,32 +111,18 @@ static bool lock_dir(int fd, unsigned wait_ms)
 	return true;
 }
 
-/* Makes the cache's directory; its name has to be as durable as the file that will be in it. */
-static int make_cache_dir(struct unsynced *u)
-{
-	autoclose int root = open(u->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (root < 0)
-		return -1;
-	if (mkdirat(root, UNSYNCED_DIR, 0777))
-		return errno == EEXIST ? 0 : -1;
-	if (u->shared && fchmodat(root, UNSYNCED_DIR, 02775, 0) && errno != EPERM)
-		return -1;
-	return fsync(root) && errno != EINVAL ? -1 : 0;
-}
-
 /* Opens and locks a place. In the repository's own, which hardly anybody else writes, a lock that cannot be had is not missed. */
 static int enter(struct unsynced *u, struct place *p, unsigned wait_ms, struct err *e)
 {
-	bool cache = p == &u->cache;
+	bool own = p == &u->own;
 
-	if (p->fd < 0 && (cache ? make_cache_dir(u) : fs_mkdirs(p->dir, 0777, e)))
-		return cache ? err_sys(e, "cannot make '%s'", p->dir) : -1;
+	if (p->fd < 0 && own && fs_mkdirs(p->dir, 0777, e))
+		return -1;
 	if (p->fd < 0)
-		p->fd = cache ? open_dir(p->dir) : open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		p->fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (p->fd < 0)
 		return err_sys(e, "cannot open '%s'", p->dir);
-	if (!lock_dir(p->fd, wait_ms) && cache)
+	if (!lock_dir(p->fd, wait_ms) && !own)
 		return err_set(e, ERR_LOCKED, "cannot lock '%s'", p->dir);
 	return 0;
 }
@@ -140,87 +132,144 @@ static void leave(struct place *p)
 	flock(p->fd, LOCK_UN);
 }
 
-static bool carry_mark(struct unsynced *u, struct facts *f)
+static bool carry_mark(const struct unsynced *u, struct facts *f)
 {
-	const struct facts *c = &u->carry;
-
-	if (!u->has_own || !c->dirty || (f->dirty && f->since <= c->since))
+	if (!u->carry_dirty || (f->dirty && f->since <= u->carry_since))
 		return false;
-	f->last = f->dirty && f->last > c->last ? f->last : c->last;
-	f->since = c->since;
+	f->last = f->dirty && f->last > u->carry_last ? f->last : u->carry_last;
+	f->since = u->carry_since;
 	f->dirty = true;
 	return true;
 }
 
-/* What the file says now, and what we know beside it. True when that is more. */
-static bool load_again(struct unsynced *u, struct place *p, struct facts *f)
+static int load_place(const struct unsynced *u, const struct place *p, struct facts *f)
 {
-	bool news = false;
-
 	facts_init(f, u->known.boot);
-	if (facts_load(f, p->fd, p->name) < 0) {
-		facts_suspect_all(f);
-		news = true;
-	}
-	if (p == &u->cache)
-		news |= carry_mark(u, f);
-	return facts_join(f, &u->known) || facts_any_fresh(f) || news;
+	return p == &u->cache ? facts_load_mark(f, p->fd, p->name) : facts_load(f, p->fd, p->name);
 }
 
-/* Writes the facts. The place is entered. */
-static int keep(struct unsynced *u, struct place *p, const struct facts *f, struct err *e)
+/* What stands there now, and what we know beside it. True when that is more. */
+static bool load_again(struct unsynced *u, struct place *p, struct facts *f)
+{
+	bool news = load_place(u, p, f) < 0;
+
+	if (news)
+		facts_suspect_all(f);
+	if (p == &u->cache)
+		news |= carry_mark(u, f);
+	else
+		news |= facts_join_good(f, &u->known);
+	return facts_join_spans(f, &u->known) || facts_any_fresh(f) || news;
+}
+
+static int keep_mark(struct unsynced *u, struct place *p, struct facts *f, struct err *e)
+{
+	autostr struct str s = STR_INIT;
+
+	facts_mark_text(&s, f);
+	if (s.len ? dirmark_write(p->fd, p->name, s.buf, s.len, true) : dirmark_remove(p->fd, p->name))
+		return err_sys(e, "cannot mark '%s'", p->dir);
+	u->news = false;
+	return 0;
+}
+
+static int keep_file(struct unsynced *u, struct place *p, const struct facts *f, struct err *e)
 {
 	autostr struct str s = STR_INIT;
 
 	facts_text(&s, f);
 	if (faccessat(p->fd, ".", W_OK | X_OK, AT_EACCESS))     /* asked first: a temporary leaves notes of itself */
 		return err_sys(e, "cannot write to '%s'", p->dir);
-	if (fs_replace_at(p->fd, p->name, str_cstr(&s), s.len, p->mode, e))
+	if (fs_replace_at(p->fd, p->name, str_cstr(&s), s.len, 0, e))
 		return -1;
-	u->changed = false;
+	u->news = u->verified = false;
 	return 0;
 }
 
-/* The cache's file has all that the repository's own one said, if that is still the one that was read. */
-static void drop_own(struct unsynced *u, const struct place *p)
+/* Writes the facts. The place is entered. */
+static int keep(struct unsynced *u, struct place *p, struct facts *f, struct err *e)
+{
+	return p == &u->cache ? keep_mark(u, p, f, e) : keep_file(u, p, f, e);
+}
+
+static bool own_is_as_read(const struct unsynced *u)
 {
 	struct stat st;
 
-	if (p != &u->cache || !u->has_own || u->marked == &u->own)
-		return;
-	if (!lstat(u->own_file, &st) && st.st_ino == u->own_st.st_ino && st.st_size == u->own_st.st_size &&
-	    st.st_mtim.tv_sec == u->own_st.st_mtim.tv_sec && st.st_mtim.tv_nsec == u->own_st.st_mtim.tv_nsec)
-		unlink(u->own_file);
-	u->has_own = false;
+	return !lstat(u->own_file, &st) && st.st_ino == u->own_st.st_ino && st.st_size == u->own_st.st_size &&
+	       st.st_mtim.tv_sec == u->own_st.st_mtim.tv_sec && st.st_mtim.tv_nsec == u->own_st.st_mtim.tv_nsec;
 }
 
-/* Writes the time of the last write over the one in the file. True when the mark of this boot stands there. */
-static bool note_last(const struct unsynced *u, struct place *p, int64_t recent, int64_t now)
+/* The cache has all that the own file said of it, if that is still the one that was read: what it verified is left. */
+static void end_carrying(struct unsynced *u, const struct place *p)
 {
-	autoclose int fd = openat(p->fd, p->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (p != &u->cache || !u->carry)
+		return;
+	if (u->marked != &u->own && own_is_as_read(u)) {
+		unlink(u->own_file);
+		u->verified |= u->known.ngood > 0;
+	}
+	u->carry = u->carry_dirty = false;
+}
+
+/* The line of the mark in a text gets another time of the last write. False: no mark of this boot stands there, or an old one. */
+static bool renew_line(const struct unsynced *u, char *text, size_t n, int64_t recent, int64_t now, size_t *at)
+{
 	struct facts f = { .since = now, .last = now };
 	autostr struct str line = STR_INIT;
-	size_t at;
-	char was[128];
 	long long since, last;
 
 	snprintf(f.boot, sizeof(f.boot), "%s", u->known.boot);
-	at = facts_last_at(&f);
+	*at = facts_last_at(&f);
 	facts_mark_line(&line, &f);
-	if (fd < 0 || pread(fd, was, line.len, 0) != (ssize_t)line.len || was[line.len - 1] != '\n' ||
-	    memcmp(was, line.buf, at - 21) != 0 || !strcmp(f.boot, "unknown"))
+	if (n < line.len || text[line.len - 1] != '\n' || memcmp(text, line.buf, *at - 21) != 0 || !strcmp(f.boot, "unknown"))
 		return false;
-	was[line.len] = 0;
-	if (sscanf(was + at - 21, "%lld %lld", &since, &last) != 2 || since > now || last < recent)
+	text[line.len - 1] = 0;
+	if (sscanf(text + *at - 21, "%lld %lld", &since, &last) != 2 || since > now || last < recent)
 		return false;
-	/* Not flushed: whichever of its bytes get to the disk, the mark there is whole. */
-	return pwrite(fd, line.buf + at, 20, (off_t)at) == 20;
+	memcpy(text + *at, line.buf + *at, 21);
+	return true;
+}
+
+/* Not flushed: the mark on the disk is whole, with the one time or the other. */
+static bool note_on_cache(const struct unsynced *u, const struct place *p, int64_t recent, int64_t now)
+{
+	autostr struct str s = STR_INIT;
+	size_t at;
+
+	return !dirmark_read(p->fd, p->name, &s) && renew_line(u, s.buf, s.len, recent, now, &at) &&
+	       !dirmark_write(p->fd, p->name, s.buf, s.len, false);
+}
+
+static bool note_in_file(const struct unsynced *u, const struct place *p, int64_t recent, int64_t now)
+{
+	autoclose int fd = openat(p->fd, p->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	char text[128];
+	ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text), 0);
+	size_t at;
+
+	return n > 0 && renew_line(u, text, (size_t)n, recent, now, &at) && pwrite(fd, text + at, 20, (off_t)at) == 20;
+}
+
+/* Notes the time of the last write. True when the mark of this boot stands there and was renewed since 'recent'. */
+static bool note_last(const struct unsynced *u, const struct place *p, int64_t recent, int64_t now)
+{
+	return p == &u->cache ? note_on_cache(u, p, recent, now) : note_in_file(u, p, recent, now);
+}
+
+/* The 2.x layout has its objects in the directory that is locked to change the mark: nobody can show itself there (U5). */
+static bool is_locked_dir(const struct unsynced *u, int objdir)
+{
+	struct stat a, b;
+
+	return objdir >= 0 && u->cache.fd >= 0 && !fstat(objdir, &a) && !fstat(u->cache.fd, &b) && a.st_ino == b.st_ino &&
+	       a.st_dev == b.st_dev;
 }
 
 /* The shared lock that tells others of a writer (U5). */
 static bool show(struct unsynced *u, int objdir)
 {
-	for (int tries = 0; !u->shown && tries < 50; tries++) {
+	for (int tries = 0; !u->shown && tries < 50 && !is_locked_dir(u, objdir); tries++) {
 		const struct timespec t = { 0, 2000000 };
 
 		u->shown = objdir >= 0 && !flock(objdir, LOCK_SH | LOCK_NB);
@@ -239,11 +288,11 @@ static int use_mark(struct unsynced *u, struct place *p, int objdir, struct err 
 
 	if (enter(u, p, WAIT_MARK_MS, e))
 		return -1;
-	if (!show(u, objdir) && p == &u->cache) {
+	if (!show(u, objdir) && p == &u->cache && !is_locked_dir(u, objdir)) {
 		leave(p);
 		return err_set(e, ERR_LOCKED, "cannot lock the directory of the objects");
 	}
-	stands = !u->changed && !(p == &u->cache && u->has_own) && note_last(u, p, now - SETTLED_NS, now);
+	stands = !u->news && !(p == &u->cache && u->carry) && note_last(u, p, now - SETTLED_NS, now);
 	leave(p);
 	return !stands;
 }
@@ -276,7 +325,7 @@ static int write_mark(struct unsynced *u, struct place *p, int objdir, struct er
 	rc = keep(u, p, &f, e);
 	if (!rc) {
 		note_last(u, p, 0, now);
-		drop_own(u, p);
+		end_carrying(u, p);
 	}
 	leave(p);
 	return rc;
@@ -296,24 +345,20 @@ static int mark_at(struct unsynced *u, struct place *p, int objdir, struct err *
 int unsynced_mark(struct unsynced *u, int objdir, struct err *e)
 {
 	autoerr struct err why = ERR_INIT;
-	int rc = -1;
+	int rc = 0;
 
 	if (!u)
 		return 0;
 	pthread_mutex_lock(&u->mu);
-	if (u->cache.fd < 0 && !u->own_only)
-		u->own_only = fs_is_remote(u->root);
-	if (u->marked || (!u->own_only && !mark_at(u, &u->cache, objdir, &why)))
-		rc = 0;
-	else if (why.code == ERR_NOSPACE)       /* there is no room for the objects either */
-		err_move(e, &why);
-	else
+	if (u->cache.fd < 0)
+		u->no_mark = fs_is_remote(u->root);
+	if (!u->marked && (u->no_mark || mark_at(u, &u->cache, objdir, &why)))
 		rc = mark_at(u, &u->own, objdir, e);
 	pthread_mutex_unlock(&u->mu);
 	return rc;
 }
 
-/* Adds what this process found out to the file. A failure only means more caution than needed next time. */
+/* Adds what this process found out to a place. A failure only means more caution than needed next time. */
 static int save_at(struct unsynced *u, struct place *p)
 {
 	autoerr struct err ignored = ERR_INIT;
@@ -324,21 +369,30 @@ static int save_at(struct unsynced *u, struct place *p)
 		return -1;
 	rc = load_again(u, p, &f) ? keep(u, p, &f, &ignored) : 0;
 	if (!rc)
-		drop_own(u, p);
+		end_carrying(u, p);
 	leave(p);
 	return rc;
 }
 
 static void save(struct unsynced *u)
 {
-	bool carry = u->has_own && !u->own_only && u->marked != &u->own;
-
-	if (!u->changed && !carry)
-		return;
-	if (u->cache.fd < 0 && !u->own_only)
-		u->own_only = fs_is_remote(u->root);
-	if ((u->own_only || save_at(u, &u->cache)) && u->changed)
+	if (u->cache.fd < 0)
+		u->no_mark = fs_is_remote(u->root);
+	if (!u->no_mark && (u->news || (u->carry && u->marked != &u->own)))
+		save_at(u, &u->cache);
+	if (u->news || u->verified)
 		save_at(u, &u->own);
+}
+
+/* A mark on a directory is read and written as a whole: not without the lock, and not at any price. */
+static void note_end(struct unsynced *u)
+{
+	autoerr struct err ignored = ERR_INIT;
+
+	if (!u->marked || enter(u, u->marked, WAIT_NOTE_MS, &ignored))
+		return;
+	note_last(u, u->marked, 0, facts_now());
+	leave(u->marked);
 }
 
 void unsynced_close(struct unsynced *u)
@@ -346,17 +400,14 @@ void unsynced_close(struct unsynced *u)
 	if (!u)
 		return;
 	save(u);
-	if (u->marked)          /* not locked: it only makes the time later, in whatever file has the mark now */
-		note_last(u, u->marked, 0, facts_now());
+	note_end(u);
 	if (u->cache.fd >= 0)
 		close(u->cache.fd);
 	if (u->own.fd >= 0)
 		close(u->own.fd);
 	pthread_mutex_destroy(&u->mu);
 	facts_release(&u->known);
-	facts_release(&u->carry);
-	free(u->cache.dir);
-	free(u->own.dir);
+	free(u->own_dir);
 	free(u->own_file);
 	free(u->root);
 	free(u);
@@ -381,7 +432,7 @@ void unsynced_good(struct unsynced *u, const struct oid *id)
 		return;
 	pthread_mutex_lock(&u->mu);
 	if (facts_add_good(&u->known, id, facts_newest(&u->known)))
-		u->changed = true;
+		u->verified = true;
 	pthread_mutex_unlock(&u->mu);
 }
 
@@ -400,12 +451,11 @@ static int before_flush(struct unsynced *u, int objdir, struct moment *m, struct
 {
 	autofacts struct facts f = FACTS_INIT;
 
-	facts_init(&f, u->known.boot);
 	if (enter(u, u->marked, WAIT_MARK_MS, e))
 		return -1;
 	m->at = facts_now();
 	m->alone = is_alone(u, objdir);
-	(void)facts_load(&f, u->marked->fd, u->marked->name);
+	(void)load_place(u, u->marked, &f);
 	m->since = f.since;
 	m->last = f.last;
 	leave(u->marked);

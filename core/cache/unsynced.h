@@ -6,25 +6,26 @@
  *  U2  When the mark of an earlier boot is found, the span from its time to now is suspect: an object whose mtime or
  *      ctime lies in it is verified before it is trusted, then listed as good, for the spans that were known by then: one
  *      that was written anew later lies in a later span.
- *  U3  Losing the file only loses caution about the past; it is replaced by rename, and lines that make no sense are
- *      passed over. What cannot be read (a link, a FIFO, too large, no permission) makes all of the past suspect, once.
- *  U4  The mark belongs to the cache, not to a repository: all that share a cache see it, in <cache>/git-data.unsynced/.
- *      Where that cannot be (network file system, no permission, a lock that nobody gives back) it is in the repository's
- *      own file. Both are always read; what is in the repository's is carried over into the cache's when that is written.
- *  U5  Whoever changes the file has an flock on its directory, reads what is there now, and adds to it. Only a flush takes
- *      something away: it lets the mark begin at its own start, which is right whatever others write meanwhile; all of
- *      the mark goes only if no other process was writing when the flush began, and none has begun since. A writer shows
- *      itself by a shared flock on the directory of the objects; both locks end with their process. Nobody waits
- *      for more than a few seconds.
+ *  U3  Losing this only loses caution about the past; it is replaced as a whole, and lines that make no sense are passed over.
+ *      What cannot be read (a link, a FIFO, too large, no permission) makes all of the past suspect, once.
+ *  U4  The mark belongs to the cache, not to a repository: all that share a cache see it. It is an extended attribute of the
+ *      cache's directory (dirmark.h), since the tree in it is DVC's. Where that cannot be (network file system, no
+ *      permission, no such attributes, a lock that nobody gives back) it stands in the repository's own file. Both are
+ *      always read; a mark in the own file is carried over when the cache's is written. Verdicts ("ok") are the
+ *      repository's own: there may be millions of them.
+ *  U5  Whoever changes the mark has an flock on the cache's directory, reads what is there now, and adds to it. Only a flush
+ *      takes something away: it lets the mark begin at its own start, which is right whatever others write meanwhile; all
+ *      of the mark goes only if no other process was writing when the flush began, and none has begun since. A writer
+ *      shows itself by a shared flock on the directory of the objects (in the 2.x layout it cannot, and the mark stays);
+ *      both locks end with their process. Nobody waits for more than a few seconds.
  *  U6  Reading objects never fails because something here cannot be written.
  *
- * The file is text, one fact a line:  dirty <boot id> <since, ns> <last write, ns> / suspect <from, ns> <to, ns> /
- * ok <oid> <the spans' latest end, ns>. The first line is the mark of the running boot, if there is one; its last field is
- * written over in place.
+ * Text, one fact a line:  dirty <boot id> <since, ns> <last write, ns> / suspect <from, ns> <to, ns> /
+ * ok <oid> <the spans' latest end, ns>. The first line is the mark of the running boot, if there is one.
  *
  * Rejected: a line per object. It costs a write each, and the log's own blocks reach the disk after the journal has
- * made the object's name durable, so exactly the objects that matter are missing from it. A lock on the file itself: it
- * is replaced, and a lock file beside it could not be opened for writing by every user of a cache.
+ * made the object's name durable, so exactly the objects that matter are missing from it. A file in the cache: whoever
+ * compares caches would find it.
  *
  * Threads: free.
  */
@@ -38,13 +39,12 @@
 struct unsynced;
 struct err;
 
-#define UNSYNCED_DIR "git-data.unsynced"
+#define UNSYNCED_MARK "user.git-data.unsynced"
 
 struct unsynced_conf {
 	const char *root;               /* of the cache */
-	const char *name;               /* of the file in UNSYNCED_DIR */
+	const char *name;               /* of the attribute */
 	const char *own;                /* the repository's own file; NULL: remembers nothing */
-	bool shared;                    /* cache.shared = group */
 };
 struct unsynced *unsynced_open(const struct unsynced_conf *c);          /* NULL when it remembers nothing */
 void unsynced_close(struct unsynced *u);                                /* NULL is fine */

@@ -1,6 +1,7 @@
-/* What an unsynced file says (unsynced_own.h). */
+/* What a mark and a file of unsynced say (unsynced_own.h). */
 #include "core/cache/unsynced_own.h"
 
+#include "core/base/dirmark.h"
 #include "core/base/own.h"
 #include "core/base/str.h"
 
@@ -249,13 +250,31 @@ int facts_load(struct facts *f, int dirfd, const char *name)
 	return -1;
 }
 
-bool facts_join(struct facts *f, const struct facts *more)
+int facts_load_mark(struct facts *f, int dirfd, const char *name)
 {
-	const struct oid *id;
+	autostr struct str text = STR_INIT;
+	struct lines l = { .n = 0 };
+	int rc = dirmark_read(dirfd, name, &text);
+
+	if (rc)
+		return rc > 0 || errno == ENOTSUP ? 1 : -1;
+	return feed(f, &l, text.buf, text.len) && (!l.n || feed(f, &l, "\n", 1)) ? 0 : -1;
+}
+
+bool facts_join_spans(struct facts *f, const struct facts *more)
+{
 	bool news = false;
 
 	for (size_t i = 0; i < more->nspans; i++)
 		news |= add_span(f, more->span[i]);
+	return news;
+}
+
+bool facts_join_good(struct facts *f, const struct facts *more)
+{
+	const struct oid *id;
+	bool news = false;
+
 	for (size_t g = 0; g < more->ngood; g++)
 		for (size_t i = 0; (id = binset_next(&more->good[g].ids, &i));)
 			news |= facts_add_good(f, id, more->good[g].upto);
@@ -272,15 +291,30 @@ size_t facts_last_at(const struct facts *f)
 	return strlen("dirty ") + strlen(f->boot) + 1 + 20 + 1;
 }
 
+static void add_spans(struct str *out, const struct facts *f)
+{
+	if (f->dirty)
+		facts_mark_line(out, f);
+	for (size_t i = 0; i < f->nspans; i++)
+		str_addf(out, "suspect %lld %lld\n", (long long)f->span[i].from, (long long)f->span[i].to);
+}
+
+void facts_mark_text(struct str *out, struct facts *f)
+{
+	for (;; join_oldest(f)) {
+		str_reset(out);
+		add_spans(out, f);
+		if (out->len <= DIRMARK_MOST || f->nspans < 2)
+			break;
+	}
+}
+
 void facts_text(struct str *out, const struct facts *f)
 {
 	const struct oid *id;
 	char hex[OID_HEX_MAX];
 
-	if (f->dirty)
-		facts_mark_line(out, f);
-	for (size_t i = 0; i < f->nspans; i++)
-		str_addf(out, "suspect %lld %lld\n", (long long)f->span[i].from, (long long)f->span[i].to);
+	add_spans(out, f);
 	for (size_t g = 0; g < f->ngood; g++)
 		for (size_t i = 0; (id = binset_next(&f->good[g].ids, &i));) {
 			oid_hex(hex, id);

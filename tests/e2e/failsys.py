@@ -22,6 +22,7 @@ from harness import GIT_DATA, Repo  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 SHORT = "short"
+MARK = "user.git-data.unsynced"     # on the cache's directory
 # where DVC's words, or libgit2's, tell what is wrong without errno's
 UNNAMED = ("not inside of a DVC repository", "is not a git repository", "no longer exists", "object not found", "stage working dir",
            "directory '.' does not exist", "Not inside a DVC repo", "' does not exist", "No such file or directory", "changed while it was")
@@ -231,8 +232,10 @@ def without_rules(state):
 
 def is_marked(r):
     """S6: the objects are noted as not flushed."""
-    marks = [*r.path.glob(".dvc/cache/git-data.unsynced/marks"), *r.path.glob("site/git-data/*/unsynced")]
-    return any(re.search(rb"^(dirty|suspect) ", p.read_bytes()) for p in marks)
+    cache = r.path / ".dvc/cache"
+    marks = [os.getxattr(cache, MARK)] if cache.is_dir() and MARK in os.listxattr(cache) else []
+    marks += [p.read_bytes() for p in r.path.glob("site/git-data/*/unsynced")]
+    return any(re.search(rb"^(dirty|suspect) ", m) for m in marks)
 
 
 def leftovers(r):

@@ -106,7 +106,7 @@ class Place:
                 name = os.path.normpath(os.path.join(rel, x))
                 p = os.path.join(d, x)
                 if name in ("home", "bin", "site", "tmp", "xdg") or x == ".git" or name.endswith(".dvc/tmp") \
-                        or x in ("git-data.tmp", "git-data.quarantine", "git-data.unsynced"):
+                        or x in ("git-data.tmp", "git-data.quarantine"):
                     continue
                 if os.path.islink(p):
                     files.append(x)

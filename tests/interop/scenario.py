@@ -108,8 +108,7 @@ def tree(root):
 def objects(root):
     base = Path(root) / ".dvc/cache"
     return sorted(clean(str(p.relative_to(base)), root) for p in base.rglob("*")
-                  if p.is_file() and not p.name.endswith(".tmp") and p.name != "CACHEDIR.TAG"
-                  and p.parent.name != "git-data.unsynced") if base.exists() else []
+                  if p.is_file() and not p.name.endswith(".tmp") and p.name != "CACHEDIR.TAG") if base.exists() else []
 
 
 def run(sc, tool, timeout=120):

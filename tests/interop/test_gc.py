@@ -37,8 +37,7 @@ def build(r, tool):
 
 
 def objects(r, where=".dvc/cache"):
-    return sorted(os.path.relpath(p, r.path / where) for p in (r.path / where).rglob("*")
-                  if p.is_file() and p.parent.name != "git-data.unsynced")
+    return sorted(os.path.relpath(p, r.path / where) for p in (r.path / where).rglob("*") if p.is_file())
 
 
 def norm(text, r):

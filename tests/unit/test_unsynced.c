@@ -2,6 +2,7 @@
  * with several writers at once (U5). */
 #include "core/cache/unsynced.h"
 
+#include "core/base/dirmark.h"
 #include "core/cache/oid.h"
 
 #include <setjmp.h>
@@ -15,9 +16,11 @@
 #include <sys/file.h>
 #include <sys/wait.h>
 
-/* Each test has a cache of its own, "<n>/c", with the file "m"; repositories "a" and "b" have files of their own. */
+/* Each test has a cache of its own, "<n>/c", whose mark is named MARKS; repositories "a" and "b" have files of their own. */
+#define MARKS "user.git-data.unit"
 static unsigned cache_no;
-static char root[300], marks[340], objects[340];
+static char root[300], objects[340];
+static const char *const marks = root;           /* in place of a file: what stands on the directory */
 static int objdir = -1;
 
 static int new_cache(void **state UNUSED)
@@ -27,7 +30,6 @@ static int new_cache(void **state UNUSED)
 
 	snprintf(rel, sizeof(rel), "%u/c", ++cache_no);
 	snprintf(root, sizeof(root), "%s", in_scratch(rel));
-	snprintf(marks, sizeof(marks), "%s/" UNSYNCED_DIR "/m", root);
 	snprintf(objects, sizeof(objects), "%s/files", root);
 	if (fs_mkdirs(objects, 0777, &e))
 		return -1;
@@ -50,7 +52,7 @@ static struct unsynced *open_as(const char *repo)
 {
 	autofree char *own = own_of(repo);
 
-	return unsynced_open(&(struct unsynced_conf){ .root = root, .name = "m", .own = own });
+	return unsynced_open(&(struct unsynced_conf){ .root = root, .name = MARKS, .own = own });
 }
 
 static int mark(struct unsynced *u, int dir)
@@ -69,9 +71,12 @@ static void flush(struct unsynced *u, int dir)
 
 static char *text_of(const char *path)
 {
+	autoclose int dir = path == marks ? open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	autoerr struct err e = ERR_INIT;
 	autostr struct str s = STR_INIT;
 
+	if (path == marks)
+		return dirmark_read(dir, MARKS, &s) ? NULL : xstrdup(str_cstr(&s));
 	if (fs_read(&s, path, 1 << 20, &e))
 		return NULL;
 	return xstrdup(str_cstr(&s));
@@ -79,9 +84,14 @@ static char *text_of(const char *path)
 
 static void write_text(const char *path, const char *text)
 {
+	autoclose int root_fd = path == marks ? open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	autoerr struct err e = ERR_INIT;
 	autofree char *dir = path_dir(path);
 
+	if (path == marks) {
+		assert_int_equal(dirmark_write(root_fd, MARKS, text, strlen(text), false), 0);
+		return;
+	}
 	assert_int_equal(fs_mkdirs(dir, 0777, &e), 0);
 	assert_int_equal(fs_replace(path, text, strlen(text), 0, &e), 0);
 }
@@ -152,7 +162,7 @@ static void one_repository_knows_what_another_wrote(void **state UNUSED)
 	struct oid id = some_oid(1);
 	int64_t written;
 
-	assert_false(fs_exists(marks));                         /* opening makes nothing */
+	assert_null(text_of(marks));                            /* opening makes nothing */
 	assert_int_equal(mark(a, objdir), 0);
 	assert_int_equal(lines_with(marks, "dirty "), 1);       /* U1 */
 	written = now_ns();
@@ -165,15 +175,19 @@ static void one_repository_knows_what_another_wrote(void **state UNUSED)
 	assert_false(suspects(b, 1, written));
 	assert_true(suspects(b, 2, written));
 	unsynced_close(b);
-	a = open_as("a");                                       /* verified once for all */
-	assert_false(suspects(a, 1, written));
-	assert_true(suspects(a, 2, written));
+	b = open_as("b");                                       /* verified once by each repository */
+	assert_false(suspects(b, 1, written));
+	assert_true(suspects(b, 2, written));
+	unsynced_close(b);
+	a = open_as("a");
+	assert_true(suspects(a, 1, written));
 	unsynced_close(a);
 	assert_int_equal(lines_with(marks, "suspect "), 1);
 }
 
 static void what_was_good_is_suspect_when_written_anew(void **state UNUSED)
 {
+	autofree char *own = own_of("a");
 	struct oid id = some_oid(1);
 	struct unsynced *u = open_as("a");
 	int64_t first, again;
@@ -191,7 +205,7 @@ static void what_was_good_is_suspect_when_written_anew(void **state UNUSED)
 	u = open_as("a");
 	assert_true(suspects(u, 1, again));
 	assert_true(suspects(u, 1, first));                     /* its slack reaches back */
-	assert_int_equal(lines_with(marks, "ok "), 1);
+	assert_int_equal(lines_with(own, "ok "), 1);
 	unsynced_close(u);
 }
 
@@ -207,9 +221,13 @@ static void an_earlier_versions_file_is_carried_over(void **state UNUSED)
 	assert_true(suspects(u, 2, 1500));
 	assert_true(suspects(u, 1, 5000000000000));             /* not for the mark of the last boot */
 	unsynced_close(u);
-	assert_false(fs_exists(own));
-	u = open_as("b");
+	assert_int_equal(lines_with(own, "dirty "), 0);
+	assert_int_equal(lines_with(own, "ok "), 1);
+	u = open_as("a");
 	assert_false(suspects(u, 1, 1500));
+	unsynced_close(u);
+	u = open_as("b");
+	assert_true(suspects(u, 1, 1500));
 	assert_true(suspects(u, 2, 1500));
 	assert_true(suspects(u, 1, 5000000000000));
 	unsynced_close(u);
@@ -237,6 +255,7 @@ static void the_running_boots_mark_is_carried_over(void **state UNUSED)
 /* Two handles at once, as of two processes: neither takes the other's facts away. */
 static void two_writers_lose_nothing_of_each_other(void **state UNUSED)
 {
+	autofree char *own_a = own_of("a"), *own_b = own_of("b");
 	struct oid one = some_oid(1), two = some_oid(2);
 	struct unsynced *a, *b;
 	int64_t t;
@@ -253,9 +272,10 @@ static void two_writers_lose_nothing_of_each_other(void **state UNUSED)
 	unsynced_close(a);
 	assert_int_equal(since_of(marks), t);
 	assert_int_equal(lines_with(marks, "suspect "), 2);
-	assert_int_equal(lines_with(marks, "ok "), 2);
+	assert_int_equal(lines_with(own_a, "ok "), 1);
+	assert_int_equal(lines_with(own_b, "ok "), 1);
 	b = open_as("b");
-	assert_false(suspects(b, 1, 1500));
+	assert_true(suspects(b, 1, 1500));
 	assert_false(suspects(b, 2, 3500));
 	unsynced_close(b);
 }
@@ -358,7 +378,8 @@ static void *note_good(void *data)
 
 static void handles_in_threads_keep_every_fact(void **state UNUSED)
 {
-	struct thread_job jobs[3] = { { "a", 0 }, { "b", 50 }, { "d", 100 } };
+	struct thread_job jobs[3] = { { "a", 0 }, { "b", 50 }, { "b", 100 } };
+	autofree char *own_a = own_of("a"), *own_b = own_of("b");
 	pthread_t t[3];
 
 	write_text(marks, "suspect 1000 2000\n");
@@ -367,19 +388,20 @@ static void handles_in_threads_keep_every_fact(void **state UNUSED)
 	for (int i = 0; i < 3; i++)
 		pthread_join(t[i], NULL);
 	assert_int_equal(lines_with(marks, "suspect 1000 2000\n"), 1);
-	assert_int_equal(lines_with(marks, "ok "), 60);
+	assert_int_equal(lines_with(own_a, "ok "), 20);
+	assert_int_equal(lines_with(own_b, "ok "), 40);
 }
 
 /* A holder that is stopped forever does not stop others; their mark is then their own. */
 static void a_lock_that_nobody_gives_back(void **state UNUSED)
 {
-	autofree char *own = own_of("a"), *dir = path_dir(marks);
+	autofree char *own = own_of("a");
 	struct unsynced *u = open_as("b");
 	int held;
 
 	assert_int_equal(mark(u, objdir), 0);
 	unsynced_close(u);
-	held = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	held = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(flock(held, LOCK_EX), 0);
 	u = open_as("a");
 	assert_int_equal(mark(u, objdir), 0);
@@ -397,7 +419,7 @@ static void a_mark_that_may_not_be_durable_is_written_again(void **state UNUSED)
 {
 	autofree char *text = NULL;
 	struct unsynced *u = open_as("a");
-	struct stat before, after;
+	autofree char *again = NULL;
 	char boot[64];
 	long long since;
 
@@ -408,101 +430,136 @@ static void a_mark_that_may_not_be_durable_is_written_again(void **state UNUSED)
 	free(take(text));
 	text = xasprintf("dirty %s %020lld %020d\n", boot, since, 0);
 	write_text(marks, text);
-	assert_int_equal(stat(marks, &before), 0);
 	u = open_as("b");
 	assert_int_equal(mark(u, objdir), 0);
-	assert_int_equal(stat(marks, &after), 0);
-	assert_true(before.st_ino != after.st_ino);
+	again = text_of(marks);
+	assert_string_not_equal(again, text);
 	unsynced_close(u);
 }
 
-enum hostile { H_LINK, H_FIFO, H_DIR, H_HUGE, H_BINARY, H_DIR_LINK, H_DIR_FILE, H_SPANS, H_N };
+enum hostile { H_LINK, H_FIFO, H_DIR, H_HUGE, H_BINARY, H_SPANS, H_MARK, H_N };
 
-static void plant(enum hostile h)
+static void plant(enum hostile h, const char *own)
 {
-	autofree char *dir = path_dir(marks), *target = xasprintf("%s/../target", root);
+	autofree char *dir = path_dir(own), *target = xasprintf("%s/../target", root);
 	autostr struct str s = STR_INIT;
 	autoerr struct err e = ERR_INIT;
 
 	write_text(target, "suspect 1000 2000\n");
-	if (h != H_DIR_LINK && h != H_DIR_FILE)
-		assert_int_equal(fs_mkdirs(dir, 0777, &e), 0);
+	assert_int_equal(fs_mkdirs(dir, 0777, &e), 0);
 	switch (h) {
 	case H_LINK:
-		assert_int_equal(symlink(target, marks), 0);
+		assert_int_equal(symlink(target, own), 0);
 		break;
 	case H_FIFO:
-		assert_int_equal(mkfifo(marks, 0666), 0);
+		assert_int_equal(mkfifo(own, 0666), 0);
 		break;
 	case H_DIR:
-		assert_int_equal(mkdir(marks, 0777), 0);
+		assert_int_equal(mkdir(own, 0777), 0);
 		break;
 	case H_HUGE:
-		write_text(marks, "");
-		assert_int_equal(truncate(marks, 1ll << 40), 0);
+		write_text(own, "");
+		assert_int_equal(truncate(own, 1ll << 40), 0);
 		break;
 	case H_BINARY:
 		for (unsigned i = 0; i < 100000; i++)
 			str_addc(&s, (char)(i * 2654435761u >> 13));
 		str_adds(&s, "\nsuspect 1000 99999999999999999999999\nok zz 5\ndirty\ndirty x -5 -7\nsuspect 9 1");
-		assert_int_equal(fs_replace(marks, s.buf, s.len, 0, &e), 0);
+		assert_int_equal(fs_replace(own, s.buf, s.len, 0, &e), 0);
 		break;
-	case H_DIR_LINK:
-		assert_int_equal(symlink(scratch, dir), 0);
-		break;
-	case H_DIR_FILE:
-		write_text(dir, "");
+	case H_MARK:
+		write_text(marks, "\1\2\377\nsuspect 1000 99999999999999999999999\nok zz 5\ndirty\ndirty x -5 -7\nsuspect 9 1");
 		break;
 	default:
 		for (unsigned i = 0; i < 20000; i++)
 			str_addf(&s, "suspect %u %u\n", i * 10, i * 10 + 5);
-		write_text(marks, str_cstr(&s));
+		write_text(own, str_cstr(&s));
 	}
 }
 
-/* U3: more caution, no failure, nothing outside of the cache touched; the same the next time, but what is good stays good. */
+/* U3: more caution, no failure, nothing else touched; the same the next time, but what is good stays good. */
 static void hostile_files(void **state)
 {
 	struct oid id = some_oid(1);
 
 	for (enum hostile h = 0; h < H_N; h++) {
-		autofree char *target = NULL, *m = NULL;
+		autofree char *own = NULL, *target = NULL, *text = NULL;
 		struct unsynced *u;
 		int64_t long_ago = 1000000000000000000ll;
 
 		assert_int_equal(new_cache(state), 0);
+		own = own_of("a");
 		target = xasprintf("%s/../target", root);
-		plant(h);
+		plant(h, own);
 		u = open_as("a");
 		assert_true(suspects(u, 1, long_ago));
 		unsynced_good(u, &id);
 		assert_int_equal(mark(u, objdir), 0);
 		unsynced_close(u);
 		u = open_as("a");
-		assert_false(suspects(u, 1, long_ago));
+		assert_true(suspects(u, 1, long_ago) == (h == H_DIR));  /* a verdict has no place to stand in */
 		assert_true(suspects(u, 2, long_ago));
 		unsynced_close(u);
-		m = xasprintf("%s/m", scratch);
-		assert_false(fs_exists(m));                     /* not through the link */
-		m = (free(m), text_of(target));
-		assert_string_equal(m, "suspect 1000 2000\n");
+		text = text_of(target);
+		assert_string_equal(text, "suspect 1000 2000\n");
 		close(objdir);
 	}
 	assert_int_equal(new_cache(state), 0);
 }
 
-static void modes(void **state UNUSED)
+/* A directory holds no more than a block of attributes: the oldest spans become one, none is forgotten. */
+static void more_spans_than_a_directory_holds(void **state UNUSED)
 {
-	autofree char *dir = path_dir(marks), *own = own_of("a");
-	struct unsynced *u = unsynced_open(&(struct unsynced_conf){ .root = root, .name = "m", .own = own, .shared = true });
-	struct stat st;
+	autofree char *own = own_of("a"), *text = NULL;
+	autostr struct str s = STR_INIT;
+	struct unsynced *u;
 
+	for (unsigned i = 1; i <= 500; i++)
+		str_addf(&s, "suspect %u000000000000 %u500000000000\n", i, i);
+	write_text(own, str_cstr(&s));
+	u = open_as("a");
 	assert_int_equal(mark(u, objdir), 0);
 	unsynced_close(u);
-	assert_int_equal(stat(dir, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 02775);
-	assert_int_equal(stat(marks, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0664);
+	text = text_of(marks);
+	assert_true(strlen(text) <= DIRMARK_MOST);
+	u = open_as("b");
+	for (unsigned i = 1; i <= 500; i++)
+		assert_true(suspects(u, 1, i * 1000000000000ll));
+	unsynced_close(u);
+}
+
+/* U4: no attributes here, or not for this user: the repository's own file has it. */
+static void a_cache_that_takes_no_mark(void **state UNUSED)
+{
+	autofree char *own = own_of("a");
+	struct unsynced *u = unsynced_open(&(struct unsynced_conf){ .root = root, .name = "nosuchclass.unit", .own = own });
+	int64_t written;
+
+	assert_int_equal(mark(u, objdir), 0);
+	written = now_ns();
+	unsynced_close(u);
+	assert_int_equal(lines_with(own, "dirty "), 1);
+	reboot(own);
+	u = unsynced_open(&(struct unsynced_conf){ .root = root, .name = "nosuchclass.unit", .own = own });
+	assert_true(suspects(u, 1, written));
+	unsynced_close(u);
+}
+
+/* U5, the 2.x layout: objects lie in the directory that is locked to change the mark. */
+static void objects_in_the_root_itself(void **state UNUSED)
+{
+	autoclose int dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autofree char *own = own_of("a");
+	struct unsynced *a = open_as("a"), *b = open_as("b");
+
+	assert_int_equal(mark(a, dir), 0);
+	assert_int_equal(mark(b, dir), 0);
+	assert_false(fs_exists(own));
+	flush(a, dir);
+	assert_true(since_of(marks) > 0);
+	unsynced_close(a);
+	unsynced_close(b);
+	assert_int_equal(lines_with(marks, "dirty "), 1);
 }
 
 int main(void)
@@ -521,7 +578,9 @@ int main(void)
 		T(a_lock_that_nobody_gives_back),
 		T(a_mark_that_may_not_be_durable_is_written_again),
 		T(hostile_files),
-		T(modes),
+		T(more_spans_than_a_directory_holds),
+		T(a_cache_that_takes_no_mark),
+		T(objects_in_the_root_itself),
 	};
 
 	return cmocka_run_group_tests(t, scratch_setup, scratch_teardown);
