@@ -4,8 +4,8 @@
  *
  *  P1  A large put with ROP_RESUME writes a temporary that this machine, source file and key alone name, under an flock.
  *      A later process takes over what is there: it is digested again, and the digest of the whole decides.
- *  P2  With core.fsync = batch or object, one flush of the file system whenever nothing is on its way any more: all files of
- *      a directory are on disk before its manifest is written, and everything before success is told.
+ *  P2  One flush of the file system whenever nothing is on its way any more: all files of a directory are on disk before its
+ *      manifest is written, and everything before success is told. Not where core.fsync is set to deferred.
  *  P3  Every temporary stands in a directory that the journal of remains.h had listed before: a later push takes away what a
  *      killed one left.
  *  P4  The bytes that get an object's name were digested in the file that gets it, or on their way into it. A reflink is read
@@ -733,7 +733,7 @@ static int local_open(struct remote **out, const struct remote_conf *c, struct e
 	if (l->want > THREADS_MOST)
 		l->want = THREADS_MOST;
 	how = c->config ? config_own(c->config, "core.fsync") : NULL;
-	l->flush = how && strcmp(how, "deferred") != 0;
+	l->flush = !how || strcmp(how, "deferred") != 0;
 	limit(l);
 	pthread_mutex_init(&l->mu, NULL);
 	pthread_cond_init(&l->work, NULL);
