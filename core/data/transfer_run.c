@@ -436,5 +436,6 @@ void transfer_result_release(struct transfer_result *r)
 	for (size_t i = 0; i < r->nplan; i++)
 		free(r->plan[i].path);
 	free(r->plan);
+	free(r->no_runs);
 	memset(r, 0, sizeof(*r));
 }
