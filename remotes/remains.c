@@ -85,7 +85,8 @@ static void sweep(struct grave *g, const char *rel)
 static void sweep_part(struct grave *g, const char *rel)
 {
 	autoerr struct err none = ERR_INIT;
-	autoclose int fd = fs_is_temp_name(path_base(rel)) ? fs_open_beneath(g->rootfd, rel, O_RDWR | O_CLOEXEC | O_NONBLOCK, 0, &none) : -1;
+	autoclose int fd = fs_is_temp_name(path_base(rel)) ?
+			   fs_open_beneath(g->rootfd, rel, O_RDWR | O_CLOEXEC | O_NONBLOCK, 0, &none) : -1;
 	struct stat st, named;
 
 	if (fd < 0) {
