@@ -8,7 +8,7 @@
  *      locks), so a free one counts only once the journal and the temporary were not written to for a day.
  *  D3  Only regular files are removed, whose name is of that very maker (fs_temp_scratch()); and a part (local.c P1) that nobody
  *      has locked and that nobody wrote to for a week, since a later push of that file goes on with it.
- *  D4  Nothing grows with the remote: what is looked at is the remote's top directory, and, after a death, the directories listed.
+ *  D4  Nothing grows with the remote: what is looked at is its top directory and, after a death, the directories listed.
  *  D5  A journal goes when all that it listed is gone; what cannot be removed (another user's) stays listed.
  *
  * DVC looks only below "files", "runs" and the 256 prefixes, and passes the journal over. Failures are silent: the worst is a
