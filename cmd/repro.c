@@ -110,6 +110,8 @@ static int pull_run_cache(void *data, struct err *e)
 		err_release(e);
 		rc = 0;
 	}
+	if (r.no_runs)
+		ui_warn("Failed to pull run cache: %s", r.no_runs);
 	transfer_result_release(&r);
 	return rc;
 }

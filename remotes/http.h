@@ -22,7 +22,10 @@
  *  H11 A server whose first answers all took HTTP_NEAR_US or more is far away, and only what is in flight makes it fast: the
  *      window opens at once as far as it goes, unless its size was asked for. Elsewhere wrap.c makes it grow.
  *  H12 Where no digest goes with an upload, the engine compares the bytes with the one that the caller gave before the first
- *      of them leaves: an object that is broken here gets no good name there.
+ *      of them leaves: an object that is broken here gets no good name there. Where the dialect gives the name by an exchange
+ *      of its own (WebDAV's MOVE), bytes above 1 MiB are hashed while they are sent, and compared before that one. A plain
+ *      PUT cannot be taken back: to keep its last byte does not help, since some servers (rclone's, any of Go's webdav
+ *      package) name what they got of a body that was cut.
  */
 #ifndef REMOTES_HTTP_H
 #define REMOTES_HTTP_H
@@ -132,6 +135,9 @@ struct http_dialect {
 	/* Fills q for the next exchange of o: URL, headers, signature; anew for every attempt. 0 send it; 1 nothing more to
 	 * send now (others in flight decide); 2 not yet (H9); -1 the operation fails, class from e->code. */
 	int (*prepare)(struct http_remote *h, struct hop *o, struct hreq *q, struct err *e);
+	/* H12: the next exchange of this put gives the object no name; prepare() asks http_proof() before the one that does.
+	 * NULL: every exchange may. */
+	bool (*unnamed)(struct http_remote *h, struct hop *o);
 	/* Judges one answer. Sets op->etag, size, version_id, code, err (see http_fail). RC_MORE: goes on. */
 	enum rclass (*classify)(struct http_remote *h, struct hop *o, const struct hreq *q, const struct hresp *a);
 	/* a == NULL: fill q for l's next page. Else: read the page, give its entries to l->fn, return LIST_MORE or LIST_DONE,
@@ -160,6 +166,8 @@ void http_list_add(struct http_remote *h, struct listing *like, const char *pref
 int  http_list_marker(struct listing *l, const char *marker, struct err *e);
 /* The least time that an answer to a request without a body took, so far, in microseconds; 0: there was none. */
 unsigned http_answer_us(const struct http_remote *h);
+/* H12: 0 the bytes are those of the digest, 2 not known yet (H9), -1 they are not (ERR_CORRUPT) or cannot be read. */
+int  http_proof(struct http_remote *h, struct hop *o, struct err *e);
 /* Fills op->err, op->code, op->http_status, op->retry_after: "HTTP 403: AccessDenied: text"; gives c back. */
 enum rclass http_fail(struct hop *o, const struct hresp *a, enum rclass c, const char *code, const char *text);
 /* The class of a status where the dialect knows no better: 2xx OK, 404/410 ABSENT, 401/403 AUTH, 408/425/429/5xx RETRY

@@ -1,4 +1,4 @@
-/* Where no digest goes with an upload, its bytes are looked at before the first of them leaves (http.h H12). */
+/* Where no digest goes with an upload, its bytes are looked at before they get a name there (http.h H12). */
 #include "remotes/http_own.h"
 
 #include "core/base/own.h"
@@ -24,13 +24,31 @@ static int digest(struct http_engine *g, struct hop *o, unsigned char md5[16], s
 	return rc;
 }
 
+/* Of a large one that is proved late an earlier attempt may have ended before it was. */
+static bool is_due(const struct http_remote *h, const struct hop *o)
+{
+	const struct rop *op = o->op;
+	bool late = h->dialect->unnamed && op->size > AT_ONCE;
+
+	return !o->proved && op->kind == ROP_PUT && (op->flags & ROP_HAS_MD5) && (late || !op->attempt) &&
+	       op->size <= h->dialect->prove_upto;
+}
+
 int http_prove(struct http_remote *h, struct hop *o, struct err *e)
+{
+	bool late = h->dialect->unnamed && o->op->size > AT_ONCE && h->dialect->unnamed(h, o);
+	int rc = late && o->proof ? 0 : http_proof(h, o, e);
+
+	return late && rc == 2 ? 0 : rc;
+}
+
+int http_proof(struct http_remote *h, struct hop *o, struct err *e)
 {
 	struct rop *op = o->op;
 	unsigned char md5[16];
 	int rc;
 
-	if (o->proved || op->kind != ROP_PUT || !(op->flags & ROP_HAS_MD5) || op->attempt || op->size > h->dialect->prove_upto)
+	if (!is_due(h, o))
 		return 0;
 	rc = digest(h->eng, o, md5, e);
 	if (rc)

@@ -4,8 +4,12 @@
  *
  *  P1  A large put with ROP_RESUME writes a temporary that this machine, source file and key alone name, under an flock.
  *      A later process takes over what is there: it is digested again, and the digest of the whole decides.
- *  P2  With core.fsync = batch or object, one flush of the file system whenever nothing is on its way any more: all files of
- *      a directory are on disk before its manifest is written, and everything before success is told.
+ *  P2  One flush of the file system whenever nothing is on its way any more: all files of a directory are on disk before its
+ *      manifest is written, and everything before success is told. Not where core.fsync is set to deferred.
+ *  P3  Every temporary stands in a directory that the journal of remains.h had listed before: a later push takes away what a
+ *      killed one left.
+ *  P4  The bytes that get an object's name were digested in the file that gets it, or on their way into it. A reflink is read
+ *      after it was made: whoever changes the source later changes another file.
  */
 #include "core/base/fs.h"
 #include "core/base/hash.h"
@@ -15,6 +19,7 @@
 #include "core/base/str.h"
 #include "core/repo/config.h"
 #include "remotes/registry.h"
+#include "remotes/remains.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -44,6 +49,7 @@ struct local {
 	bool shared;                    /* 'shared = group' */
 	_Atomic int no_reflink, wrote;
 	bool flush;                     /* core.fsync: P2 */
+	struct remains *remains;        /* P3; NULL until something is written or deleted */
 	pthread_mutex_t mu;
 	pthread_cond_t work, finished;
 	struct job *queued, **queued_tail, *done, **done_tail;
@@ -117,8 +123,10 @@ static int digest_part(struct putting *p, struct err *e)
 		size_t want = p->from - off < BUF_SIZE ? (size_t)(p->from - off) : BUF_SIZE;
 		ssize_t got = read_at(p->fd, p->buf, want, off);
 
-		if (got <= 0)
-			return err_sys(e, "cannot read the part of an earlier upload");
+		if (got < 0)
+			return err_sys(e, "cannot read what was uploaded");
+		if (!got)
+			return err_set(e, ERR_CHANGED, "the object became shorter while it was sent");
 		md5_update(&p->md5, p->buf, (size_t)got);
 		off += (uint64_t)got;
 		if (p->op->sent)
@@ -173,6 +181,27 @@ static int open_made(struct putting *p, const char *dir, int flags, mode_t mode)
 	return open(str_cstr(&p->tmp), flags | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
 }
 
+/* P3. The journal lies in the remote's own directory, which the first push of all has to make. */
+static int note_dir(struct local *l, const struct rop *op, struct err *e)
+{
+	autofree char *dir = path_dir(op->key);
+	const char *rel = *dir ? dir : ".";
+
+	if (remains_note(l->remains, rel))
+		return 0;
+	if (make_dirs(l, l->dir, e))
+		return -1;
+	remains_note(l->remains, rel);
+	return 0;
+}
+
+static void note_part(struct local *l, const struct rop *op, const char *name)
+{
+	autofree char *dir = path_dir(op->key), *rel = path_join(dir, name);
+
+	remains_note_part(l->remains, rel);
+}
+
 /* P1. False: there is none to go on with, or somebody else is at it. */
 static bool open_part(struct putting *p, const char *dir)
 {
@@ -190,6 +219,7 @@ static bool open_part(struct putting *p, const char *dir)
 	md5_once(id.buf, id.len, digest);
 	fs_temp_known(name, digest);
 	str_addf(&p->tmp, "%s/%s", dir, name);
+	note_part(p->l, op, name);
 	p->fd = open_made(p, dir, O_RDWR, 0600);
 	if (p->fd < 0)
 		return false;
@@ -210,13 +240,15 @@ static int open_temp(struct putting *p, struct err *e)
 	autofree char *dir = path_dir(p->path);
 	char name[32];
 
+	if (note_dir(p->l, p->op, e))
+		return -1;
 	if (open_part(p, dir))
 		return 0;
-	fs_temp_name(name);
+	fs_temp_scratch(name);
 	str_reset(&p->tmp);
 	str_addf(&p->tmp, "%s/%s", dir, name);
-	/* Objects are read-only from their first moment; the descriptor may still write. */
-	p->fd = e->code ? -1 : open_made(p, dir, O_WRONLY | O_EXCL, p->mode);
+	/* Objects are read-only from their first moment; the descriptor may still write, and read a clone. */
+	p->fd = e->code ? -1 : open_made(p, dir, O_RDWR | O_EXCL, p->mode);
 	if (p->fd < 0)
 		return e->code ? -1 : err_sys(e, "cannot create '%s'", str_cstr(&p->tmp));
 	return 0;
@@ -235,8 +267,11 @@ static int fill(struct putting *p, struct err *e)
 
 	if (p->from > p->op->size && start_over(p))
 		return err_sys(e, "cannot write");
-	if (!p->from && clone_whole(p->l, p->op, p->fd))
-		return 0;
+	if (!p->from && clone_whole(p->l, p->op, p->fd)) {
+		if (!(p->op->flags & ROP_HAS_MD5))
+			return 0;
+		p->from = p->op->size;  /* P4: digested as a part would be */
+	}
 	do {
 		had = p->from > 0;
 		md5_init(&p->md5);
@@ -245,7 +280,7 @@ static int fill(struct putting *p, struct err *e)
 		md5_final(&p->md5, digest);
 		if (!(p->op->flags & ROP_HAS_MD5) || !memcmp(digest, p->op->md5, 16))
 			return 0;
-	} while (had && !start_over(p));        /* the part was of other bytes, or a power cut took some */
+	} while (had && !start_over(p));        /* the clone or part was of other bytes, or a power cut took some */
 	return err_set(e, ERR_CORRUPT, "the cached object does not match its name");
 }
 
@@ -273,8 +308,8 @@ static enum rclass do_put(struct local *l, struct rop *op, const char *path, uns
 
 	if (!rc)
 		rc = put_file(&p, &op->err);
-	if (rc && p.fd >= 0 && !(p.part && op->err.code == ERR_INTR))
-		unlink(str_cstr(&p.tmp));
+	if (rc && p.fd >= 0 && ((p.part && op->err.code == ERR_INTR) || (unlink(str_cstr(&p.tmp)) && errno != ENOENT)))
+		remains_keep(l->remains);
 	if (p.fd >= 0)
 		close(p.fd);
 	str_release(&p.tmp);
@@ -462,6 +497,8 @@ static int local_submit(struct remote *r, struct rop *op, struct err *e)
 		return 1;
 	if (start_threads(l, e))
 		return -1;
+	if (!l->remains && (op->kind == ROP_PUT || op->kind == ROP_DELETE))
+		l->remains = remains_open(l->dir);
 	j = xcalloc(1, sizeof(*j));
 	j->op = op;
 	l->inflight++;
@@ -658,6 +695,7 @@ static void local_close(struct remote *r)
 	pthread_cond_destroy(&l->work);
 	pthread_cond_destroy(&l->finished);
 	free(l->threads);
+	remains_close(l->remains);
 	free(l->dir);
 	free(r->name);
 	free(r->url);
@@ -695,7 +733,7 @@ static int local_open(struct remote **out, const struct remote_conf *c, struct e
 	if (l->want > THREADS_MOST)
 		l->want = THREADS_MOST;
 	how = c->config ? config_own(c->config, "core.fsync") : NULL;
-	l->flush = how && strcmp(how, "deferred") != 0;
+	l->flush = !how || strcmp(how, "deferred") != 0;
 	limit(l);
 	pthread_mutex_init(&l->mu, NULL);
 	pthread_cond_init(&l->work, NULL);

@@ -97,6 +97,30 @@ static int prepare_write(struct web *w, struct hop *o, struct hreq *q, struct er
 	}
 }
 
+/* H12: a temporary has no name that anybody looks for. */
+static bool dav_unnamed(struct http_remote *h, struct hop *o)
+{
+	const struct web *w = (struct web *)h;
+	unsigned step = web_op(o)->step;
+
+	return !w->no_move || (step != WEB_FIRST && step != WEB_MKCOL && step != WEB_PUT);
+}
+
+/* 0: the name may be given, or the temporary goes, and then this is the operation's failure. */
+static int prove_temp(struct http_remote *h, struct hop *o)
+{
+	struct web_op *s = web_op(o);
+	autoerr struct err why = ERR_INIT;
+	int rc = http_proof(h, o, &why);
+
+	if (rc >= 0)
+		return rc;
+	s->saved = rclass_of_err(&why);
+	err_move(&s->err, &why);
+	s->step = WEB_CLEAN;
+	return 0;
+}
+
 static int dav_prepare(struct http_remote *h, struct hop *o, struct hreq *q, struct err *e)
 {
 	struct web *w = (struct web *)h;
@@ -110,6 +134,8 @@ static int dav_prepare(struct http_remote *h, struct hop *o, struct hreq *q, str
 	}
 	if (s->step == WEB_GET || s->step == WEB_HEAD || s->step == WEB_PROBE || s->step == WEB_CHECK)
 		return web_prepare_read(w, o, q, e);
+	if (s->step == WEB_MOVE && prove_temp(h, o))
+		return 2;
 	return prepare_write(w, o, q, e);
 }
 
@@ -387,7 +413,7 @@ static int dav_list_next(struct http_remote *h, struct listing *l, struct hreq *
 }
 
 static const struct http_dialect dav_dialect = {
-	.scheme = "webdav", .prove_upto = UINT64_MAX,
+	.scheme = "webdav", .prove_upto = UINT64_MAX, .unnamed = dav_unnamed,
 	.prepare = dav_prepare, .classify = dav_classify, .list_next = dav_list_next, .end = web_end,
 	.close = web_close,
 };

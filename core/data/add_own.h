@@ -20,6 +20,7 @@ int  place_resolve(struct project *p, const char *out, bool always_local, struct
 int  place_create(struct project *p, const struct out_place *w, struct stage **out, struct err *e);
 /* DVC's resolve_output(): 'out', or the source's name in it when it is a directory. NULL: it exists and 'force' is off. */
 char *place_output(const char *source, const char *out, bool force, struct err *e);
+int  place_taken(const char *path, struct err *e);      /* that it exists and 'force' is off: -1 */
 /* The content of 'source' (path or URL) becomes the output's: through the cache into the work tree, or, with
  * o->to_remote, straight to the remote. Writes the stage file. */
 int  transfer_add(struct project *p, const char *source, struct item *out, const struct add_opts *o, struct err *e);

@@ -37,11 +37,16 @@ char *place_output(const char *source, const char *out, bool force, struct err *
 	else
 		ret = fs_is_dir(out) ? path_join(out, path_base(norm)) : xstrdup(out);
 	if (!force && fs_exists(ret)) {
-		err_set(e, ERR_EXISTS, "The %s '%s' already exists locally. \nTo override it, re-run with '--force'.",
-			fs_is_dir(ret) ? "directory" : "file", ret);
+		place_taken(ret, e);
 		return NULL;
 	}
 	return take(ret);
+}
+
+int place_taken(const char *path, struct err *e)
+{
+	return err_set(e, ERR_EXISTS, "The %s '%s' already exists locally. \nTo override it, re-run with '--force'.",
+		       fs_is_dir(path) ? "directory" : "file", path);
 }
 
 /* A missing source is told as it was typed, below the current directory. */

@@ -14,6 +14,7 @@
 #include "core/data/checkout.h"
 #include "core/data/compare.h"
 #include "core/data/import_own.h"
+#include "core/data/importlog.h"
 #include "core/data/links.h"
 #include "core/data/partial.h"
 #include "core/data/project.h"
@@ -126,10 +127,23 @@ static int check_beside(struct project *p, struct stage *s, struct err *e)
 	return rc;
 }
 
+/* Where an import of the same that was killed had begun (importlog.h), or NULL. */
+static char *place_begun(struct project *p, const char *url, const struct import_opts *o)
+{
+	autoerr struct err none = ERR_INIT;
+	autofree char *inside = NULL;
+
+	if (o->out && fs_exists(o->out) && importlog_has(p->repo, o->out, url, o->repo))
+		return xstrdup(o->out);
+	inside = place_output(url, o->out, true, &none);
+	return inside && fs_exists(inside) && importlog_has(p->repo, inside, url, o->repo) ? take(inside) : NULL;
+}
+
 static int create(struct project *p, const char *url, const struct import_opts *o, struct stage **out, struct err *e)
 {
 	autocall(place_release) struct out_place w = OUT_PLACE_INIT;
-	autofree char *target = place_output(url, o->out, o->force, e), *dep = NULL;
+	autofree char *begun = place_begun(p, url, o), *dep = NULL;
+	autofree char *target = begun ? xstrdup(begun) : place_output(url, o->out, o->force, e);
 	struct index *x;
 	struct stage *s;
 
@@ -143,6 +157,7 @@ static int create(struct project *p, const char *url, const struct import_opts *
 		stage_free(s);
 		return -1;
 	}
+	s->outs[0]->maybe_rest = begun && !o->force;
 	*out = s;
 	return 0;
 }
@@ -213,6 +228,35 @@ int import_clear_place(struct project *p, struct item *out, bool force, struct e
 	return track_remove_out(p, out, e);
 }
 
+static bool is_part(const struct content *c, const struct tree *whole, const struct oid *id)
+{
+	if (!c->tree || !whole)
+		return !c->tree && !whole && oid_eq(&c->id, id);
+	for (size_t i = 0; i < c->tree->n; i++) {
+		const struct tree_entry *t = tree_find(whole, c->tree->e[i].path);
+
+		if (!t || !oid_eq(&t->id, &c->tree->e[i].id))
+			return false;
+	}
+	return true;
+}
+
+int import_check_rest(struct project *p, struct item *out, const struct tree *whole, const struct oid *id, struct err *e)
+{
+	autocall(content_release) struct content c = CONTENT_INIT;
+	autofree char *abs = item_abs(out, p->repo->root), *shown = item_show(out, p->repo->cwd_rel);
+
+	struct oid own;
+
+	if (!out->maybe_rest || !fs_exists(abs))
+		return 0;
+	if (!id)
+		id = hashinfo_oid(&out->hash, &own) ? &own : NULL;
+	if (content_read(p, abs, NULL, false, false, &c, e))
+		return -1;
+	return id && is_part(&c, whole, id) ? 0 : place_taken(shown, e);
+}
+
 static int refuse_ignore_file(const struct item *out, struct err *e)
 {
 	for (size_t i = 0; out->tree && i < out->tree->n; i++) {
@@ -264,7 +308,7 @@ static int bring_local(struct project *p, struct source *s, struct stage *st, bo
 	hashinfo_set(&dep->hash, out->hash.name, out->hash.value);
 	meta_copy(&dep->meta, &out->meta);
 	out->meta.isexec = false;       /* a download has no modes */
-	if (import_clear_place(p, out, force, e))
+	if (import_check_rest(p, out, out->tree, NULL, e) || import_clear_place(p, out, force, e))
 		return -1;
 	warn_empty(p, out);
 	return import_place(p, out, e);
@@ -278,11 +322,20 @@ char *import_temp(struct project *p, const struct item *out, struct err *e)
 	return repo_tmp(p->repo, e) || fs_mkdirs(dir, 0777, e) ? NULL : temps_path(dir);
 }
 
+static int check_rest_of(struct project *p, const char *tmp, struct item *out, struct err *e)
+{
+	autocall(content_release) struct content c = CONTENT_INIT;
+
+	if (!out->maybe_rest)
+		return 0;
+	return content_read(p, tmp, NULL, false, false, &c, e) ? -1 : import_check_rest(p, out, c.tree, &c.id, e);
+}
+
 int import_put(struct project *p, const char *tmp, struct item *out, bool force, struct err *e)
 {
 	autofree char *abs = item_abs(out, p->repo->root);
 	autoerr struct err none = ERR_INIT;
-	int rc = import_clear_place(p, out, force, e);
+	int rc = check_rest_of(p, tmp, out, e) || import_clear_place(p, out, force, e) ? -1 : 0;
 
 	if (!rc && rename(tmp, abs))
 		rc = err_sys(e, "cannot put '%s' in place", out->path);
@@ -454,7 +507,7 @@ static int finish(struct project *p, struct stage *s, struct err *e)
 	return pointer_save(p->repo, s, e) || track_ignore(p, s->outs[0], e) ? -1 : 0;
 }
 
-static int import_stage(struct project *p, struct stage *s, const struct import_opts *o, struct err *e)
+static int import_stage(struct project *p, struct stage *s, const char *url, const struct import_opts *o, struct err *e)
 {
 	int rc;
 
@@ -469,24 +522,29 @@ static int import_stage(struct project *p, struct stage *s, const struct import_
 		rc = send(p, s, o->remote, "import-url", o->jobs, e);
 	} else {
 		import_announce(p, s);
+		importlog_begin(p->repo, s->outs[0]->path, url, o->repo);
 		rc = bring(p, s, true, o->no_download, o->force, o->jobs, e);
 	}
 	s->frozen = true;
 	pointer_renew_md5(s);
-	return rc ? rc : finish(p, s, e);
+	if (rc || finish(p, s, e))
+		return -1;
+	if (!o->to_remote)
+		importlog_end(p->repo, s->outs[0]->path, url, o->repo);
+	return 0;
 }
 
 int import_url(struct project *p, const char *url, const struct import_opts *o, struct err *e)
 {
 	struct pathlock *lock = NULL;
-	struct stage *s;
+	struct stage *s = NULL;
 	int rc;
 
 	if (create(p, url, o, &s, e))
 		return -1;
 	rc = track_lock(p, s, false, "git-data import", &lock, e);
 	if (!rc)
-		rc = import_stage(p, s, o, e);
+		rc = import_stage(p, s, url, o, e);
 	pathlock_release(lock);
 	track_warn_unlinked(p);
 	stage_free(s);

@@ -20,13 +20,17 @@ char *import_temp(struct project *p, const struct item *out, struct err *e);
 int  import_put(struct project *p, const char *tmp, struct item *out, bool force, struct err *e);
 /* Makes the place of an output free; what is there goes into the cache first, unless forced (M2). */
 int  import_clear_place(struct project *p, struct item *out, bool force, struct err *e);
+/* Of an output that may be half there (item.maybe_rest): is what is there a part of this? ERR_EXISTS if not.
+ * whole: the manifest of a directory; id NULL: as out records it. */
+struct oid;
+struct tree;
+int  import_check_rest(struct project *p, struct item *out, const struct tree *whole, const struct oid *id, struct err *e);
 /* An output that was pushed to this worktree remote becomes what it is there now. */
 int  import_update_worktree(struct project *p, struct item *out, const char *remote, struct err *e);
 /* What an import stands for, recorded or not (then it gets its hash, in memory), from its source into the cache of
  * 'into' (p or a project of its own). Of a tracked directory that is recorded only what lies at 'inside', unless NULL. */
 int  import_from_source(struct project *p, struct item *out, const char *inside, struct project *into, const char *tmp_dir,
 			unsigned jobs, uint64_t *objects, struct err *e);
-struct tree;
 /* The manifest of an imported directory, from its source. Only looked at, not kept. False: it cannot be had. */
 bool import_manifest(struct project *p, const struct item *out, struct tree **t);
 /* Of an import from a URL that was not downloaded the names alone: nobody knows their hashes. */

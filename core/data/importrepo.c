@@ -97,7 +97,7 @@ static int put_output(struct project *p, struct erepo *r, struct eparts *parts, 
 	meta_release(&out->meta);
 	out->meta.size = from->meta.size;
 	out->meta.nfiles = from->meta.nfiles;
-	if (import_clear_place(p, out, false, e))
+	if (import_check_rest(p, out, parts->tree, NULL, e) || import_clear_place(p, out, false, e))
 		return -1;
 	return import_place(p, out, e);
 }

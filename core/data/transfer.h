@@ -61,6 +61,7 @@ struct transfer_result {
 	struct planned *plan;           /* dry run */
 	size_t nplan, plan_cap;
 	size_t nmissing;                /* objects that are neither here nor there; a warning has named them */
+	char *no_runs;                  /* why the remote cannot have a run-cache, or NULL; only some commands tell */
 	size_t nunreached;              /* imports whose source could not be asked; a warning has said why */
 };
 void transfer_result_release(struct transfer_result *r);

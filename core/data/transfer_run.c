@@ -228,8 +228,9 @@ static void on_stat(struct task *t, enum rclass c)
 
 	switch (c) {
 	case RC_OK: case RC_EXISTS:
-		/* A copy of another length is none; the right length is known from the pointer or from the cache. */
-		if (t->x->o->check && store_has_quick(t->s, &t->w->id, &size) > 0 && size != t->op.size)
+		/* A copy of another length is none; the right length is known from the pointer or from the cache. A directory may
+		 * have lost the end of what DVC wrote there, unflushed, and a look into the cache costs as little as the question. */
+		if ((t->x->o->check || (t->x->r->caps & REMOTE_LOCAL)) && store_has_quick(t->s, &t->w->id, &size) > 0 && size != t->op.size)
 			break;
 		if (t->w->size && t->op.size && t->w->size != t->op.size)
 			break;
@@ -436,5 +437,6 @@ void transfer_result_release(struct transfer_result *r)
 	for (size_t i = 0; i < r->nplan; i++)
 		free(r->plan[i].path);
 	free(r->plan);
+	free(r->no_runs);
 	memset(r, 0, sizeof(*r));
 }

@@ -73,11 +73,13 @@ static int list_remote(struct remote *r, struct map *out, struct err *e)
 	return r->ops->list(r, RUNS, note_remote, out, e);
 }
 
-static bool has_runs(const struct remote *r)
+static bool has_runs(const struct remote *r, struct transfer_result *res)
 {
 	if (r->caps & REMOTE_LIST)
 		return true;
-	notice(NOTICE_DEBUG, "run-cache is not supported for this remote: %s", r->url);
+	free(res->no_runs);
+	res->no_runs = xasprintf("run-cache is not supported for http filesystem: %s", r->url);
+	notice(NOTICE_DEBUG, "%s", res->no_runs);
 	return false;
 }
 
@@ -162,7 +164,7 @@ int runs_push(struct project *p, struct remote *r, const struct transfer_opts *o
 	struct flight f = { .project = p, .res = res };
 	int rc = 0;
 
-	if (!has_runs(r))
+	if (!has_runs(r, res))
 		return 0;
 	if (list_local_dir(cache, "runs", 0, &here, e) || (here.n && list_remote(r, &there, e)))
 		rc = -1;
@@ -198,7 +200,7 @@ int runs_fetch(struct project *p, struct remote *r, const struct transfer_opts *
 	struct map_entry *it;
 	int rc = 0;
 
-	if (!has_runs(r) || o->dry_run)
+	if (!has_runs(r, res) || o->dry_run)
 		return 0;
 	rc = list_remote(r, &there, e);
 	for (size_t i = 0; !rc && (it = map_next(&there, &i));) {

@@ -58,6 +58,7 @@ struct item {
 	bool cache, persist, push;              /* cache and push default to true */
 	bool is_metric, is_plot;
 	bool can_push;
+	bool maybe_rest;        /* its place may hold a part of it, from an import that was killed (core/data/importlog.h) */
 	char *remote, *desc, *type;
 	struct node *labels, *annot_meta, *plot_props;
 	/* DEP_REPO, DEP_DB, DEP_DATASET: the sub-map as written */

@@ -8,6 +8,7 @@
  *  FAILSYS_UNDER=<dir>       only calls on what lies in this directory count
  *  FAILSYS_EXE=<name>        only in the program of this name
  *  FAILSYS_NAMED=1           files without a name are refused, as network file systems do
+ *  FAILSYS_CLONES=1          reflinks are made, by copying: as a file system that has them
  *  FAILSYS_CALL=<name>       only calls of this name
  *  FAILSYS_LOG=<file>        one line for each call that failed, and the number of calls at the end
  */
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -36,7 +38,7 @@ static struct {
 	char set, under[PATH_MAX];
 	long at;
 	int err;
-	bool from, halves, named;
+	bool from, halves, named, clones;
 	int log;
 	const char *call;
 	size_t n;
@@ -89,6 +91,7 @@ __attribute__((constructor)) static void start(void)
 		fail.log = (int)syscall(SYS_openat, AT_FDCWD, log,
 					O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 	fail.named = getenv("FAILSYS_NAMED") != NULL;
+	fail.clones = getenv("FAILSYS_CLONES") != NULL;
 	fail.call = getenv("FAILSYS_CALL");
 	fail.set = spec[0];
 }
@@ -489,6 +492,20 @@ EXPORT long syscall(long number, ...)
 	return NEXT(long, "syscall", long, ...)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
+static int clone_by_copy(int to, int from)
+{
+	char buf[65536];
+	off_t off = 0;
+	ssize_t n;
+
+	while ((n = syscall(SYS_pread64, from, buf, sizeof(buf), off)) > 0) {
+		if (syscall(SYS_pwrite64, to, buf, (size_t)n, off) != n)
+			return -1;
+		off += n;
+	}
+	return n < 0 ? -1 : 0;
+}
+
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {
 	va_list ap;
@@ -499,6 +516,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_end(ap);
 	if (fd > 2)
 		FAIL_FD('w', fd);
+	if (fail.clones && request == FICLONE)
+		return clone_by_copy(fd, (int)(intptr_t)arg);
 	return NEXT(int, "ioctl", int, unsigned long, ...)(fd, request, arg);
 }
 

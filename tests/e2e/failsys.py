@@ -241,7 +241,7 @@ def is_marked(r):
 def leftovers(r):
     return sorted(str(p.relative_to(r.path)) for p in r.path.rglob("*")
                   if "/.git/" not in str(p) and "/git-data.tmp/" not in str(p) and "/site/" not in str(p)
-                  and p.name != "git-data.tmp" and (p.name.endswith(".tmp") or ".changed-" in p.name or p.name.startswith("git-data.temps")))
+                  and p.name != "git-data.tmp" and (p.name.endswith(".tmp") or ".changed-" in p.name or p.name.startswith(("git-data.temps", "git-data.push"))))
 
 
 class Lab:

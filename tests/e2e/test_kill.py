@@ -346,3 +346,47 @@ def test_a_killed_move_is_taken_back_or_completed(base, argv):
         seen.add(said.err.strip().rsplit(" was ")[-1])
         base.done(r)
     assert seen == {"", "taken back", "completed"}
+
+
+@pytest.mark.parametrize("argv", [["import-url", "@plain2", "out"], ["import-url", "@plain2"], ["import-url", "@plain2/f"],
+                                  ["import", "@", "dir", "-o", "out"], ["import", "@", "plain", "-o", "out"]])
+def test_a_killed_import_is_no_directory_to_import_into(base, tmp_path, argv):
+    """The second run makes what one that was not killed makes, not out/dir."""
+    base.repo.gd("config", "core.analytics", "false")
+    other = other_repo(base.repo, tmp_path)
+    for name in ("f", "s/g", "s/h"):
+        (other / "plain2" / name).parent.mkdir(parents=True, exist_ok=True)
+        (other / "plain2" / name).write_bytes(name.encode() * 2000)
+    argv = [a.replace("@", f"{other}/") if len(a) > 1 else str(other) for a in argv]
+    want = base.fresh()
+    want.gd(*argv)
+    goal = want.snapshot()
+    half = 0
+    for n in range(1, MAX_POINTS):
+        r = base.fresh()
+        got = r.gd(*argv, code=None, env={"GIT_DATA_FAULT": f"any:{n}"})
+        begun = list((r.path / ".dvc/tmp").glob("git-data.import.*"))
+        if got.code == 0:
+            assert not begun
+            break
+        assert got.code == -signal.SIGKILL, repr(got)
+        if begun or r.snapshot() != goal:       # else it was complete but for the state
+            half += bool(begun)
+            r.gd(*argv)
+        assert r.snapshot() == goal, f"point {n} does not converge"
+        base.done(r)
+    assert half > 3
+
+
+def test_what_was_put_into_a_killed_import_stays(base, tmp_path):
+    other = other_repo(base.repo, tmp_path)
+    argv = ["import-url", f"{other}/plain", "out"]
+    r = base.repo
+    assert r.gd(*argv, code=None, env={"GIT_DATA_FAULT": "import.noted:1"}).code == -signal.SIGKILL
+    r.write("out/mine", b"mine")
+    said = r.gd(*argv, code=1)
+    assert "The directory 'out' already exists locally" in said.err and r.read("out/mine") == b"mine", said
+    r.rm("out/mine")
+    r.gd(*argv)
+    assert not r.exists("out/plain") and not list((r.path / ".dvc/tmp").glob("git-data.import.*"))
+    assert "out/plain.dvc" in r.gd(*argv, code=1).err           # a directory as any other now, and ignored

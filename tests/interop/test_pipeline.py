@@ -374,6 +374,23 @@ def test_a_failed_stage_keeps_what_others_finished(repo):
     assert "Stage 'a' didn't change, skipping" in repo.gd("repro", code=255).out
 
 
+def test_repro_pull_tells_that_http_has_no_run_cache(make_repo):
+    """The same words as DVC's, but without a secret; `fetch --run-cache` says nothing."""
+    said = []
+    for tool in ("dvc", "gd"):
+        r = make_repo(tool)
+        r.gd("remote", "add", "-q", "-d", "h", "http://127.0.0.1:9/some/base")
+        r.write("dvc.yaml", "stages:\n  a:\n    cmd: echo 1 > o\n    outs:\n    - o:\n        cache: false\n")
+        said.append(r.tool(tool, "repro", "--pull").err)
+        assert "Failed" not in r.tool(tool, "repro", "--pull", "--no-run-cache").err
+        assert "Failed" not in r.tool(tool, "fetch", "--run-cache").err
+    want = "WARNING: Failed to pull run cache: run-cache is not supported for http filesystem: http://127.0.0.1:9/some/base\n"
+    assert said == [want, want]
+    r.gd("remote", "modify", "-q", "h", "url", "http://user:secret@127.0.0.1:9/some/base")
+    err = r.gd("repro", "--pull").err
+    assert "Failed to pull run cache" in err and "secret" not in err
+
+
 @pytest.mark.parametrize("who", ["tool", "both"])
 def test_killed_in_a_stage_the_next_run_resumes(repo, who):
     fill(repo, "  a:\n    cmd: echo ran >> a.log; cp in a\n    deps: [in]\n    outs: [a]\n"

@@ -2,6 +2,9 @@
 import base64
 import os
 import stat
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import places
 import pytest
@@ -238,3 +241,65 @@ def test_a_broken_object_gets_no_name_there(make_repo, hub):
     p = r.gd("push", code=1)
     assert p.err.count("was corrupted") == 2
     assert not [f for f in h_file(h, "").rglob("*") if f.is_file()]
+
+
+class SmallDav:
+    """WebDAV without a listing, which remembers what it was asked; refuses MOVE if it is told to."""
+
+    def __init__(self, moves):
+        dav = self
+        self.seen, self.files = [], {}
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args):
+                pass
+
+            def answer(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                path, status = self.path, 404
+                dav.seen.append((self.command, path))
+                if self.command == "PUT":
+                    dav.files[path], status = body, 201
+                elif self.command == "MOVE" and not moves:
+                    status = 405
+                elif self.command == "MOVE":
+                    dav.files[urlsplit(self.headers["Destination"]).path], status = dav.files.pop(path), 201
+                elif self.command == "MKCOL":
+                    status = 201
+                elif path in dav.files:
+                    status = 204 if self.command == "DELETE" else 200
+                    dav.files.pop(path, None) if self.command == "DELETE" else None
+                self.send_response(status)
+                size = len(dav.files.get(path, b"")) if self.command == "HEAD" else 0
+                self.send_header("Content-Length", str(size))
+                self.end_headers()
+            do_PUT = do_MOVE = do_MKCOL = do_DELETE = do_HEAD = do_GET = do_PROPFIND = answer
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"webdav://127.0.0.1:{self.server.server_port}/dav"
+
+    def asked(self, method):
+        return [path for m, path in self.seen if m == method]
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_webdav_hashes_a_large_object_while_it_is_sent(make_repo, moves):
+    """It gets its name by MOVE: only that waits for the digest. Without MOVE nothing goes to its name before."""
+    dav = SmallDav(moves)
+    good, bad, small = os.urandom(9_000_000), os.urandom(5_000_000), b"small and wrong"
+    r = ready(make_repo, dav.url, files={"good": good, "bad": bad, "small": small})
+    for data in (bad, small):
+        p = r.path / ".dvc/cache" / key_of(data)
+        p.chmod(0o644)
+        p.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        p.chmod(0o444)
+    p = r.gd("push", code=1)
+    assert p.err.count("was corrupted") == 2, p
+    assert dav.files == {f"/dav/{key_of(good)}": good}
+    temps = [path for path in dav.asked("PUT") if path.endswith(".tmp")]
+    assert len([path for path in temps if key_of(bad).rpartition("/")[0] in path]) == 1, "it was hashed first"
+    assert [path for path in dav.asked("PUT") if path not in temps] == ([] if moves else [f"/dav/{key_of(good)}"])
+    dav.server.shutdown()
