@@ -14,7 +14,7 @@ struct commit_args {
 
 static int save_deps(struct project *p, struct stage *s, struct err *e)
 {
-	return record_deps(p, s, false, e);
+	return record_deps(p, s, 0, e);
 }
 
 static int saved(struct project *p, struct stage *s, struct err *e)

@@ -221,6 +221,8 @@ static int set_option(struct config *c, const struct config_args *a, const struc
 			return -1;
 	} else if (!*n->section) {
 		return level_error(e, "extra keys not allowed @ data['']");
+	} else if (!n->kind && strchr(n->section, '"')) {
+		return level_error(e, "extra keys not allowed @ data['%s']", n->section);
 	} else if (config_set(c, l, n->section, n->option, a->value, e)) {
 		return -1;
 	}

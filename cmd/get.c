@@ -36,7 +36,7 @@ static int get_run(struct session *s, void *args, struct err *e)
 	o.remote_config = options;
 	if (a->show_url) {
 		if (get_show_url(a->url, a->path, &o, &shown, e))
-			return fail_with(e, "failed to show URL");
+			return e->exit_status == 251 ? -1 : fail_with(e, "failed to show URL");
 		ui_out("%s\n", shown);
 		return 0;
 	}

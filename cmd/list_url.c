@@ -172,15 +172,29 @@ static char *bare(const struct source *s)
 	return xstrdup(url + (str_starts(url, "s3://") || str_starts(url, "gs://") ? 5 : 0));
 }
 
-static int missing(const struct source *s, const char *url, struct err *e)
+/* A tree asks the file system itself, and DVC is surprised by what that says. */
+static int missing(const struct list_url_args *a, const struct source *s, struct err *e)
 {
-	autofree char *shown = NULL;
+	autofree char *shown = s->abs ? xasprintf("[Errno 2] No such file or directory: '%s'", s->abs)
+		: s->why ? xstrdup(s->why) : bare(s);
 
-	if (s->abs)
-		return err_set(e, ERR_NOTFOUND, "The path '%s' does not exist: [Errno 2] No such file or directory: '%s'",
-			       url, s->abs);
-	shown = bare(s);
-	return err_set(e, ERR_NOTFOUND, "The path '%s' does not exist: %s", url, s->why ? s->why : shown);
+	err_set(e, ERR_NOTFOUND, "%s", shown);
+	if (!a->tree)
+		return err_in(e, "The path '%s' does not exist", a->url);
+	show_unexpected(e);
+	return -1;
+}
+
+/* What stands at the top of a tree: the URL as typed, but of a remote's name the path that it stands for. */
+static char *root_name(const struct list_url_args *a, const struct source *s)
+{
+	size_t n = strlen(a->url);
+
+	if (!s->abs)
+		return bare(s);
+	if (!str_starts(a->url, "remote://"))
+		return xstrdup(a->url);
+	return xasprintf("%s%s", s->abs, a->url[n - 1] == '/' || !strchr(a->url + 9, '/') ? "/" : "");
 }
 
 static void show(const struct list_url_args *a, const struct source *src, struct entries *l)
@@ -195,7 +209,7 @@ static void show(const struct list_url_args *a, const struct source *src, struct
 			st.st_size = src->is_dir ? 0 : (off_t)src->size;
 		else if (stat(src->abs, &st))
 			st.st_size = 0;
-		rows_add(&rows, st.st_size, src->is_dir, NULL, src->abs ? xstrdup(a->url) : bare(src));
+		rows_add(&rows, st.st_size, src->is_dir, NULL, root_name(a, src));
 		show_tree(a, l, "", "", 1, &rows);
 	} else if (src->is_dir && a->most) {
 		show_flat(a, l, &rows);
@@ -231,7 +245,7 @@ static int run(struct session *s, void *args, struct err *e)
 		show_unexpected(e);
 	}
 	if (!rc && !src->present)
-		rc = missing(src, a->url, e);
+		rc = missing(a, src, e);
 	if (!rc && src->is_dir && src->abs)
 		rc = add_local(&l, src->abs, "", e);
 	else if (!rc && src->is_dir)

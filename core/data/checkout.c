@@ -109,7 +109,8 @@ static int read_sides(struct plan *pl, struct err *e)
 		bool legacy, is_dir;
 		int whole;
 
-		declared_id(s->out, &id, &legacy, &is_dir);
+		if (declared_id(s->out, &id, &legacy, &is_dir) && !is_dir && !s->whole)
+			continue;               /* a part of a file: there is no such thing */
 		if (proc_check(e) || wtree_read(pl->p, s->key, legacy, WTREE_ID, &w, e))
 			return -1;
 		/* A directory whose manifest is gone cannot be restored later: that is told now, as DVC does. */

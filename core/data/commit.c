@@ -118,7 +118,7 @@ static int fail_part(struct project *p, const struct item *out, const char *part
 {
 	autofree char *whole = item_abs(out, p->repo->root), *abs = whole ? path_join(whole, part) : NULL;
 
-	if (e->code != ERR_NOTFOUND || !abs || fs_exists(abs))
+	if (e->code != ERR_NOTFOUND || !abs || !fs_exists(whole) || fs_exists(abs))
 		return -1;
 	notice(NOTICE_WARN, "No file hash info found for '%s'. It won't be created.", abs);
 	err_release(e);

@@ -123,11 +123,67 @@ static int one_remote(struct project *p, const struct dselection *sel, const cha
 	return rc;
 }
 
+/* Where names of one level stand: as they first occur among the outputs, in the order of their stages. */
+struct places { struct map of; size_t deepest; };
+
+static size_t depth(const char *key)
+{
+	size_t n = 0;
+
+	for (; *key; key++)
+		n += *key == '/' && key[1];
+	return n;
+}
+
+static void note_places(struct places *pl, const char *path)
+{
+	for (size_t n = strcspn(path, "/");; n += 1 + strcspn(path + n + 1, "/")) {
+		autofree char *name = xstrndup(path, n);
+
+		if (!map_has(&pl->of, name))
+			map_put(&pl->of, name, (void *)(uintptr_t)(pl->of.n + 1));
+		if (!path[n])
+			break;
+	}
+	if (depth(path) > pl->deepest)
+		pl->deepest = depth(path);
+}
+
+static uintptr_t place_of(const struct places *pl, const char *key, size_t upto)
+{
+	autofree char *name = xstrndup(key, upto + strcspn(key + upto, "/"));
+
+	return (uintptr_t)map_get(&pl->of, name);
+}
+
+/* Level by level, each in the order of the level above, as DVC walks its tree of names. */
+static int breadth_first(const void *a, const void *b, void *places)
+{
+	const char *x = *(char *const *)a, *y = *(char *const *)b;
+	const struct places *pl = places;
+	size_t dx = depth(x), dy = depth(y), at = 0, level = 0;
+	uintptr_t px, py;
+
+	if (dx != dy)
+		return dx < dy ? -1 : 1;
+	for (size_t i = 0; x[i] && x[i] == y[i]; i++)
+		if (x[i] == '/') {
+			at = i + 1;
+			level++;
+		}
+	if (level > pl->deepest)
+		return strcmp(x, y);
+	px = place_of(pl, x, at);
+	py = place_of(pl, y, at);
+	return px && py && px != py ? px < py ? -1 : 1 : strcmp(x, y);
+}
+
 int data_not_in_remote(struct project *p, const struct index *x, const struct strvec *keys,
 		       const struct data_status_opts *o, struct strvec *out, struct err *e)
 {
 	autostrvec struct strvec names = STRVEC_INIT;
 	struct dselection all = { 0 }, sel = { 0 };
+	struct places pl = { .of = MAP_INIT };
 	int rc;
 
 	dselect_targets(&all, x, NULL);
@@ -139,6 +195,7 @@ int data_not_in_remote(struct project *p, const struct index *x, const struct st
 		if (!out_item->push || stage_is_repo_import(st) || stage_is_versioned_import(st) || stage_is_partial_import(st))
 			continue;
 		dselect_push(&sel, out_item);
+		note_places(&pl, out_item->path);
 		if (out_item->remote)
 			strvec_push(&names, out_item->remote);
 	}
@@ -147,6 +204,9 @@ int data_not_in_remote(struct project *p, const struct index *x, const struct st
 	rc = one_remote(p, &sel, NULL, keys, o, out, e);
 	for (size_t i = 0; !rc && i < names.n; i++)
 		rc = one_remote(p, &sel, names.v[i], keys, o, out, e);
+	if (out->n)
+		qsort_r(out->v, out->n, sizeof(*out->v), breadth_first, &pl);
+	map_release(&pl.of, NULL);
 	dselection_release(&all);
 	dselection_release(&sel);
 	return rc;

@@ -677,6 +677,7 @@ static int add_tree(struct erepo *r, struct project *into, struct index *x, cons
 			if (!it->path || !it->cache || !path_is_inside(it->path, rel) || !strcmp(it->path, rel))
 				continue;
 			out->is_dir = true;
+			out->holds_outs = *rel != 0;
 			rc = add_out(r, into, it, NULL, it->path + skip, out, e);
 		}
 	}
@@ -843,6 +844,9 @@ int erepo_object_url(struct erepo *r, const struct eparts *p, char **out, struct
 		oid_key(key, &id, item_is_legacy(p->out));
 	else if (p->n == 1 && !p->v[0].file)
 		oid_key(key, &p->v[0].id, p->v[0].legacy);
+	else if (p->holds_outs)         /* it has entries, so DVC finds it, but no object of its own */
+		return err_set(e, ERR_CONFIG, "config file error: no remote specified in %s",
+			       r->origin ? r->origin->root : r->root);
 	else
 		return err_set(e, ERR_NOTFOUND, "the path is not tracked by DVC");
 	if (!open_remote(r, &remote, &none)) {

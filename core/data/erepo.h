@@ -38,6 +38,7 @@ struct eparts {
 	struct epart *v;
 	size_t n, cap;
 	bool is_dir;
+	bool holds_outs;                /* a directory below the root, with tracked outputs in it */
 	const struct item *out;         /* the path is exactly this tracked output, or NULL */
 	struct tree *tree;              /* its manifest, when it is a directory */
 	struct strvec dirs;             /* of the user's own directory: it may hold empty ones */
@@ -51,7 +52,7 @@ int  erepo_fetch(struct erepo *r, const struct eparts *p, struct project *into, 
 int  erepo_write(struct erepo *r, const struct eparts *p, struct project *into, const char *to, struct err *e);
 /* The project of a temporary cache, for 'get' outside repositories. */
 struct project *erepo_project(struct erepo *r);
-/* Where the object of a tracked path is kept, for people. */
+/* Where the object of a tracked path is kept, for people. ERR_NOTFOUND: it is not tracked; ERR_CONFIG: no remote can be named. */
 int  erepo_object_url(struct erepo *r, const struct eparts *p, char **out, struct err *e);
 
 #endif

@@ -461,7 +461,8 @@ int import_fetch_url(struct project *p, struct item *out, struct project *into, 
 		rc = err_set(e, ERR_TEMP, "%s", src->why);
 	if (!rc && src->present)
 		rc = source_hash(p, src, &h, &m, e);
-	if (!rc && h.value && dep->hash.value && !strcmp(h.value, dep->hash.value)) {
+	/* Of what was never run, DVC fetches directories, and no file: that takes an update. */
+	if (!rc && h.value && (dep->hash.value ? !strcmp(h.value, dep->hash.value) : src->is_dir)) {
 		rc = fetch_source(into, src, tmp_dir, out, e);
 		out->meta.isexec = false;       /* a download has no modes */
 		if (!rc)

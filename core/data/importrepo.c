@@ -240,14 +240,22 @@ int import_from_source(struct project *p, struct item *out, const char *inside, 
 	struct item *dep = out->stage->deps[0];
 	autocall(eparts_release) struct eparts parts = { 0 };
 	bool partial = !out->hash.value;
+	const char *rev;
 	struct erepo *r;
 	int rc;
 
 	if (!stage_is_repo_import(out->stage))
 		return import_fetch_url(p, out, into, tmp_dir, jobs, objects, e);
-	if (open_source(p, dep, node_get_str(dep->repo, "rev_lock"), jobs, &r, e))
+	rev = node_get_str(dep->repo, "rev_lock");
+	if (open_source(p, dep, rev, jobs, &r, e))
 		return -1;
 	rc = erepo_find(r, dep->def, into, &parts, e);
+	if (partial && !rev && (rc ? e->code == ERR_NOTFOUND : !parts.is_dir)) {
+		/* Of what was never run, DVC fetches directories, and no file: that takes an update. */
+		err_release(e);
+		erepo_close(r);
+		return 0;
+	}
 	if (!rc && inside && !partial && parts.tree)
 		keep_inside(&parts, inside);
 	if (!rc && (!parts.out || item_is_legacy(parts.out)))
@@ -330,6 +338,19 @@ static int write_over(struct erepo *r, const struct eparts *parts, struct projec
 	return rc;
 }
 
+/* Where a directory is already, DVC puts what it gets into it, under its own name: with -f as without. */
+static char *inside_present(char *to, const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	char *inner;
+
+	if (!*name || !strcmp(name, ".") || !strcmp(name, "..") || !fs_is_dir(to))
+		return to;
+	inner = path_join(to, name);
+	free(to);
+	return inner;
+}
+
 int get_from_repo(const char *url, const char *path, const char *out, bool force, const struct erepo_opts *o,
 		  struct err *e)
 {
@@ -353,16 +374,28 @@ int get_from_repo(const char *url, const char *path, const char *out, bool force
 	else if (rc)
 		err_move(e, &why);
 	else
-		rc = write_over(r, &parts, erepo_project(r), to, e);
+		rc = write_over(r, &parts, erepo_project(r), to = inside_present(to, path), e);
 	erepo_close(r);
 	return rc;
+}
+
+/* The parts of a path as Python writes a tuple of them. */
+static char *shown_key(const char *path)
+{
+	autostrvec struct strvec names = STRVEC_INIT;
+	autofree char *key = NULL;
+
+	if (strcmp(path, "."))
+		strvec_split(&names, path, '/');
+	key = strvec_join(&names, "', '");
+	return xasprintf("(%s%s%s%s)", names.n ? "'" : "", key, names.n ? "'" : "", names.n == 1 ? "," : "");
 }
 
 int get_show_url(const char *url, const char *path, const struct erepo_opts *o, char **out, struct err *e)
 {
 	autocall(eparts_release) struct eparts parts = { 0 };
 	struct erepo_opts own = *o;
-	autofree char *clean = path_norm(path);
+	autofree char *clean = path_norm(path), *key = shown_key(clean);
 	struct erepo *r;
 	int rc;
 
@@ -372,16 +405,14 @@ int get_show_url(const char *url, const char *path, const struct erepo_opts *o, 
 		return -1;
 	rc = erepo_find(r, path, erepo_project(r), &parts, e) || erepo_object_url(r, &parts, out, e) ? -1 : 0;
 	if (rc && e->code == ERR_NOTFOUND) {
-		autostrvec struct strvec names = STRVEC_INIT;
-		autofree char *key = NULL;
-
-		if (strcmp(path, "."))
-			strvec_split(&names, path, '/');
-		key = strvec_join(&names, "', '");
 		err_release(e);
-		err_set(e, ERR_NOTFOUND, "Unable to find DVC file with output '%s': (%s%s%s%s)", path, names.n ? "'" : "", key,
-			names.n ? "'" : "", names.n == 1 ? "," : "");
+		err_set(e, ERR_NOTFOUND, "Unable to find DVC file with output '%s': %s", path, key);
 		e->exit_status = 255;
+	} else if (rc && e->code == ERR_CONFIG && parts.holds_outs) {
+		autofree char *said = take(e->msg);
+
+		e->msg = xasprintf("configuration error - %s: %s", said, key);
+		e->exit_status = 251;
 	}
 	erepo_close(r);
 	return rc;

@@ -21,7 +21,9 @@
 #include "core/stage/stage.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CONFIG_MAX (4u << 20)
@@ -645,9 +647,15 @@ static int not_there(const struct listing *l, const char *rel, struct err *e)
 {
 	autofree char *joined = NULL, *abs = NULL, *full = NULL, *key = NULL;
 	autostrvec struct strvec parts = STRVEC_INIT;
+	struct stat st;
 
 	joined = path_join(l->root, rel);
 	abs = path_norm(joined);
+	if (!l->tree && lstat(abs, &st) && errno == ENOTDIR) {
+		err_set(e, ERR_NOTFOUND, "unexpected error - [Errno 20] Not a directory: '%s'", abs);
+		e->exit_status = 255;
+		return -1;
+	}
 	if (!l->tree)
 		return err_set(e, ERR_NOTFOUND, "[Errno 2] No such file or directory: '%s'",
 			       fs_exists(abs) ? l->typed : abs);

@@ -562,16 +562,27 @@ static int store_part(struct project *p, struct item *out, const char *inside, i
 	return 0;
 }
 
+static int fail_not_dir(const char *abs, const char *inside, struct err *e)
+{
+	err_set(e, ERR_FAIL, "unexpected error - [Errno 20] Not a directory: '%s/%s'", abs, inside);
+	e->exit_status = 255;
+	return -1;
+}
+
 int track_save_part(struct project *p, struct item *out, const char *inside, unsigned flags, struct err *e)
 {
 	autocall(content_release) struct content c = CONTENT_INIT;
 	autofree char *abs = item_abs(out, p->repo->root);
 	int legacy;
 
-	if (!inside || !out->cache || !fs_is_dir(abs))
+	if (!inside || !out->cache || !abs)
 		return track_save(p, out, flags, e);
 	if (!exists(p, out, abs))
 		return track_missing(p, out, e);
+	if (!fs_is_dir(abs))            /* a file has no parts; DVC is surprised */
+		return fail_not_dir(abs, inside, e);
+	if (!(flags & TRACK_NO_GIT) && track_check_git(p, out, e))
+		return -1;
 	legacy = track_keep_legacy(p, out, abs, e);
 	if (legacy < 0 || content_read(p, abs, out->path, legacy, false, &c, e)
 	    || store_part(p, out, inside, legacy, &c, flags, e))

@@ -121,16 +121,18 @@ int record_deps_there(struct project *p, const struct stage *s, struct err *e)
 	return 0;
 }
 
-static int record_dep(struct project *p, struct item *d, bool hashing, struct err *e)
+static int record_dep(struct project *p, struct item *d, unsigned flags, struct err *e)
 {
 	autofree char *abs = NULL;
 
 	switch (d->kind) {
 	case DEP_PARAMS:
-		return record_params(p, d, hashing, e);
+		return record_params(p, d, flags & RECORD_HASHING, e);
 	case DEP_PATH:
 		abs = item_abs(d, p->repo->root);
-		if (hashing && file_there(abs, e))
+		if (abs && (flags & RECORD_LENIENT) && access(abs, F_OK))
+			return 0;
+		if ((flags & RECORD_HASHING) && file_there(abs, e))
 			return -1;
 		return track_save(p, d, 0, e);
 	case DEP_URL:
@@ -142,26 +144,31 @@ static int record_dep(struct project *p, struct item *d, bool hashing, struct er
 	}
 }
 
-int record_deps(struct project *p, struct stage *s, bool hashing, struct err *e)
+int record_deps(struct project *p, struct stage *s, unsigned flags, struct err *e)
 {
 	for (size_t i = 0; i < s->ndeps; i++)
-		if (record_dep(p, s->deps[i], hashing, e))
+		if (record_dep(p, s->deps[i], flags, e))
 			return -1;
 	return 0;
 }
 
-int record_outs(struct project *p, struct stage *s, bool no_commit, struct err *e)
+int record_outs(struct project *p, struct stage *s, unsigned flags, struct err *e)
 {
 	/* one that is missing is said before the content of the others enters the cache */
-	for (size_t i = 0; i < s->nouts; i++) {
+	for (size_t i = 0; !(flags & RECORD_LENIENT) && i < s->nouts; i++) {
 		autofree char *abs = item_abs(s->outs[i], p->repo->root);
 
 		if (abs && access(abs, F_OK) && track_save(p, s->outs[i], TRACK_NO_COMMIT, e))
 			return -1;
 	}
-	for (size_t i = 0; i < s->nouts; i++)
-		if (track_save(p, s->outs[i], no_commit ? TRACK_NO_COMMIT : 0, e))
+	for (size_t i = 0; i < s->nouts; i++) {
+		autofree char *abs = item_abs(s->outs[i], p->repo->root);
+
+		if (abs && (flags & RECORD_LENIENT) && access(abs, F_OK))
+			continue;
+		if (track_save(p, s->outs[i], flags & RECORD_NO_COMMIT ? TRACK_NO_COMMIT : 0, e))
 			return -1;
+	}
 	return 0;
 }
 

@@ -355,8 +355,15 @@ static int record(struct runner *r, size_t i, struct err *e)
 {
 	struct stage *s = r->plan->v[i].stage;
 
+	unsigned flags = (r->o->allow_missing ? RECORD_LENIENT : 0) | (r->o->no_commit ? RECORD_NO_COMMIT : 0);
+
 	proc_fault("stage.ended");
-	if (record_deps(r->p, s, false, e) || record_outs(r->p, s, r->o->no_commit, e))
+	if (record_deps(r->p, s, flags, e))
+		return -1;
+	/* a run is remembered by what it read: one that is gone ends that, before anything is stored */
+	if (r->o->allow_missing && saves_run(r, s) && runcache_asks(s) && record_deps_there(r->p, s, e))
+		return -1;
+	if (record_outs(r->p, s, flags, e))
 		return -1;
 	proc_fault("stage.cached");
 	if (saves_run(r, s) && runcache_save(r->p, s, e))
@@ -530,7 +537,7 @@ static int try_cached(struct runner *r, struct stage *s, const struct stage_stat
 		entry = lock_entry(s);
 	} else {
 		/* dry, as DVC: the inputs that dvc.lock has are asked for, not the present ones */
-		if (r->o->dry ? !deps_there(r, s) : record_deps(r->p, s, true, e))
+		if (r->o->dry ? !deps_there(r, s) : record_deps(r->p, s, RECORD_HASHING, e))
 			return r->o->dry ? 0 : -1;
 		if (r->o->no_run_cache)
 			return 0;
@@ -640,7 +647,7 @@ static enum begin run_stage(struct runner *r, size_t i, struct job *j, const str
 			aside_drop(&j->aside);
 			return BEGIN_FINISHED;
 		}
-		if (record_deps(r->p, s, false, e))
+		if (record_deps(r->p, s, 0, e))
 			return BEGIN_FAILED;
 	}
 	if (open_log(r, j, e) || start_commands(r, j, e))

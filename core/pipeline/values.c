@@ -245,6 +245,16 @@ static const char *corrupted_type(const char *why)
 	}
 }
 
+/* DVC's way to put the chosen parameters together fails at a Python tuple or set, wherever it is in them. */
+static const struct node *unmergeable(const struct node *n)
+{
+	const struct node *found = n->kind == NODE_SEQ && (n->is_set || n->is_tuple) && n->n ? n : NULL;
+
+	for (size_t i = 0; !found && n->kind >= NODE_SEQ && i < n->n; i++)
+		found = unmergeable(n->v[i]);
+	return found;
+}
+
 static struct node *parse_values(enum values_kind kind, const char *path, const struct str *text,
 				 const struct node *keys)
 {
@@ -273,6 +283,10 @@ static struct node *parse_values(enum values_kind kind, const char *path, const 
 		for (size_t i = 0; i < keys->n; i++)
 			names[i] = keys->v[i]->text;
 		v = params_select(doc, names, keys->n);
+		if (unmergeable(v)) {
+			node_free(v);
+			return error_node("TypeError", "'%s' holds a tuple or a set", path);
+		}
 	} else {
 		v = take(doc);
 	}
@@ -655,7 +669,7 @@ static void flatten_into(struct node *out, const char *prefix, const struct node
 		node_py_str(&key, n->k[i]);
 		if (n->v[i]->kind == NODE_MAP) {
 			flatten_into(out, str_cstr(&key), n->v[i]);
-		} else if (n->v[i]->kind == NODE_SEQ) {
+		} else if (n->v[i]->kind == NODE_SEQ && !n->v[i]->is_tuple) {
 			autostr struct str text = STR_INIT;
 
 			node_py_str(&text, n->v[i]);

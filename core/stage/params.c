@@ -362,6 +362,7 @@ static void put_at(struct walk *w, struct node *into, const struct node *value, 
 			struct node *fresh = d + 1 == depth ? node_copy(child) :
 				child->kind == NODE_MAP ? node_map() : node_seq();
 
+			fresh->is_tuple = child->is_tuple;
 			if (from->kind == NODE_MAP) {
 				node_set_node(into, node_copy(from->k[i]), fresh);
 			} else {

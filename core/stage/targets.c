@@ -126,11 +126,24 @@ static int open_named(struct seek *s, const char *rel, const char *shown, const 
 	return index_load_file(s->x, rel, name ? &w : NULL, e);
 }
 
+/* Of a file outside of the repository that is not there, DVC says just that. */
+static void say_absent(struct seek *s, const char *file, struct err *e)
+{
+	autofree char *full = path_join(s->x->repo->cwd, file), *abs = path_norm(full);
+
+	if (fs_exists(abs))
+		return;
+	err_release(e);
+	err_set(e, ERR_NOTFOUND, "'%s' does not exist", abs);
+}
+
 /* Root-relative name and DVC's way to print it: the bare "dvc.yaml" stays, all else is absolute. */
 static char *locate(struct seek *s, const char *file, char **shown, struct err *e)
 {
 	char *rel = repo_rel(s->x->repo, file ? file : "dvc.yaml", e);
 
+	if (!rel && file)
+		say_absent(s, file, e);
 	*shown = rel ? file ? repo_abs(s->x->repo, rel) : xstrdup("dvc.yaml") : NULL;
 	return rel;
 }
