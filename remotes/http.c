@@ -593,14 +593,14 @@ static void hop_finish(struct http_remote *h, struct hop *o, enum rclass c)
 	hop_settle(h, o, c);
 }
 
-/* What waits for something but bytes is asked again. */
+/* What waits for something but bytes is asked again: not at every turn, unless nothing else can go on. */
 static void soon_ask(struct http_remote *h)
 {
 	struct http_engine *g = h->eng;
 	struct hop *o, *next = g->soon;
 	int64_t now = next ? http_now_ms() : 0;
 
-	if (!next || now - g->soon_ms < SOON_MS)
+	if (!next || (now - g->soon_ms < SOON_MS && g->inflight && g->nsoon < g->window))
 		return;
 	g->soon_ms = now;
 	g->soon = NULL;

@@ -291,6 +291,7 @@ static struct task *task_new(struct run *x, enum run_kind kind, size_t i)
 {
 	struct task *t = xcalloc(1, sizeof(*t));
 	struct want *w = &x->w->v[i];
+	struct trail *trail = kind == RUN_GET ? trail_of(x) : NULL;
 
 	t->x = x;
 	t->w = w;
@@ -298,7 +299,7 @@ static struct task *task_new(struct run *x, enum run_kind kind, size_t i)
 	t->kind = kind;
 	t->s = x->store[w->legacy];
 	t->fd = -1;
-	incoming_init(&t->in, t->s, &w->id, w->legacy, kind == RUN_GET ? trail_of(x) : NULL);
+	incoming_init(&t->in, t->s, &w->id, w->legacy, trail, trail ? &x->bunch : NULL);
 	oid_key(t->key, &w->id, w->legacy);
 	t->op = (struct rop){ .kind = kind == RUN_PUT ? ROP_PUT : kind == RUN_GET ? ROP_GET : ROP_STAT, .key = t->key, .fd = -1,
 			      .done = on_done, .user = t };
