@@ -84,6 +84,8 @@ void hreq_init(struct hreq *q);
 void hreq_release(struct hreq *q);
 void hreq_method(struct hreq *q, const char *method);
 void hreq_header(struct hreq *q, const char *fmt, ...) PRINTF(2, 3);
+void hreq_pair(struct hreq *q, const char *name, const char *value);     /* the same of "%s: %s", for every request */
+void hreq_take(struct hreq *q, char *line);             /* takes ownership */
 /* The body of a PUT operation: from op's fd or mem; 'off' and 'len' select a part. */
 void hreq_body_of(struct hreq *q, const struct rop *op, uint64_t off, uint64_t len);
 void hreq_body_own(struct hreq *q, const void *p, size_t n);            /* copied */

@@ -32,15 +32,30 @@ void hreq_method(struct hreq *q, const char *method)
 void hreq_header(struct hreq *q, const char *fmt, ...)
 {
 	va_list ap;
-	char *line;
 
 	va_start(ap, fmt);
-	line = xvasprintf(fmt, ap);
+	hreq_take(q, xvasprintf(fmt, ap));
 	va_end(ap);
-	/* A value from a configuration or a server must not open a header of its own. */
-	for (char *c = line; *c; c++)
-		if (*c == '\r' || *c == '\n')
-			*c = ' ';
+}
+
+void hreq_pair(struct hreq *q, const char *name, const char *value)
+{
+	size_t n = strlen(name), v = strlen(value);
+	char *line = xmalloc(n + v + 3);
+
+	memcpy(line, name, n);
+	memcpy(line + n, ": ", 2);
+	memcpy(line + n + 2, value, v + 1);
+	hreq_take(q, line);
+}
+
+/* A value from a configuration or a server must not open a header of its own. */
+void hreq_take(struct hreq *q, char *line)
+{
+	for (char *c = line; (c = strchr(c, '\r'));)
+		*c = ' ';
+	for (char *c = line; (c = strchr(c, '\n'));)
+		*c = ' ';
 	strvec_take(&q->headers, line);
 }
 
@@ -253,14 +268,18 @@ void url_encode(struct str *out, const char *s, bool keep_slash)
 {
 	static const char hex[] = "0123456789ABCDEF";
 
-	for (; *s; s++) {
+	while (*s) {
 		unsigned char c = (unsigned char)*s;
+		size_t plain = 0;
 
-		if (is_unreserved(c) || (keep_slash && c == '/')) {
-			str_addc(out, *s);
+		while (is_unreserved((unsigned char)s[plain]) || (keep_slash && s[plain] == '/'))
+			plain++;
+		if (plain) {
+			str_add(out, s, plain);
+			s += plain;
 		} else {
-			char enc[3] = { '%', hex[c >> 4], hex[c & 15] };
-			str_add(out, enc, 3);
+			str_add(out, (char[3]){ '%', hex[c >> 4], hex[c & 15] }, 3);
+			s++;
 		}
 	}
 }
