@@ -9,6 +9,7 @@
 
 #define URL_MAX 8192
 #define HEAD_ROOM 1024           /* of most answers */
+#define KEEP_MOST 16384u         /* of a text's memory */
 
 void hreq_init(struct hreq *q)
 {
@@ -22,6 +23,32 @@ void hreq_release(struct hreq *q)
 	strvec_release(&q->headers);
 	str_release(&q->own);
 	hreq_init(q);
+}
+
+static struct str emptied(struct str *s)
+{
+	if (s->cap > KEEP_MOST)
+		str_release(s);
+	str_reset(s);
+	return *s;
+}
+
+void hreq_reuse(struct hreq *q)
+{
+	struct str url = emptied(&q->url);
+	struct strvec headers;
+
+	strvec_reset(&q->headers);
+	headers = q->headers;
+	str_release(&q->own);
+	hreq_init(q);
+	q->url = url;
+	q->headers = headers;
+}
+
+void hresp_reuse(struct hresp *a)
+{
+	*a = (struct hresp){ .head = emptied(&a->head), .body = emptied(&a->body), .length = UINT64_MAX };
 }
 
 void hreq_method(struct hreq *q, const char *method)
@@ -108,7 +135,7 @@ const char *hresp_header(const struct hresp *a, const char *name)
 
 	for (const char *p = a->head.buf, *value; p < end; p = value + strlen(value) + 1) {
 		value = p + strlen(p) + 1;
-		if (!strcasecmp(p, name))
+		if ((*p | 32) == (*name | 32) && !strcasecmp(p, name))
 			return value;
 	}
 	return NULL;
@@ -482,4 +509,14 @@ const char *http_ca_from_env(bool aws)
 			return v;
 	}
 	return NULL;
+}
+
+bool http_env_has_proxy(void)
+{
+	static const char *const names[] = { "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (getenv(names[i]))
+			return true;
+	return false;
 }
