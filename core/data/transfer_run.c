@@ -109,16 +109,12 @@ static int get_commit(struct rop *op)
 static int put_begin(struct rop *op)
 {
 	struct task *t = op->user;
-	struct stat st;
 
 	if (t->fd >= 0)
 		return 0;
-	if (store_read(t->s, &t->w->id, &t->fd, &op->err))
+	if (store_read_sized(t->s, &t->w->id, &t->fd, &op->size, &op->err))
 		return -1;
-	if (fstat(t->fd, &st))
-		return err_sys(&op->err, "cannot look at the cached object");
 	op->fd = t->fd;
-	op->size = (uint64_t)st.st_size;
 	return 0;
 }
 
