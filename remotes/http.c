@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define FUNCS(X) X(curl_global_init) X(curl_easy_init) X(curl_easy_cleanup) X(curl_easy_reset) X(curl_easy_setopt) \
-	X(curl_easy_getinfo) X(curl_easy_perform) X(curl_easy_strerror) X(curl_slist_append) X(curl_slist_free_all) \
+	X(curl_easy_getinfo) X(curl_easy_perform) X(curl_easy_strerror) X(curl_url) X(curl_url_set) X(curl_url_cleanup) \
 	X(curl_multi_init) X(curl_multi_cleanup) X(curl_multi_setopt) X(curl_multi_add_handle) \
 	X(curl_multi_remove_handle) X(curl_multi_socket_action) X(curl_multi_info_read) \
 	X(curl_multi_strerror)
@@ -29,6 +29,7 @@ static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 #define WINDOW_FIRST 16u
 #define WINDOW_MOST 64u
 #define SMALL_BODY 32768u         /* goes out together with its headers */
+#define SMALL_BUFFER (48L * 1024) /* for that and an answer's headers; from 64 KiB on malloc() tidies up behind each */
 #define PIECES_AT_ONCE 4u
 #define BRISK (200u << 10)        /* bytes a millisecond, of all exchanges: more of them would not bring more */
 #define SOON_MS 2
@@ -53,9 +54,11 @@ static int load(struct err *e)
 
 /* ---- callbacks of one exchange ---- */
 
-static void resp_restart(struct hresp *a)
+/* One look at the clock for all that a turn brings; http_exchange() has a limit of its own. */
+static void moved(struct xfer *x, size_t n)
 {
-	hresp_release(a);
+	x->last_ms = x->h ? x->h->eng->now_ms : 0;
+	x->span += n;
 }
 
 static size_t on_header(char *p, size_t size, size_t n, void *data)
@@ -64,14 +67,13 @@ static size_t on_header(char *p, size_t size, size_t n, void *data)
 	size_t len = size * n, used = len;
 	char *colon, *v;
 
-	x->last_ms = http_now_ms();
-	x->span += len;
+	moved(x, len);
 	while (len && (p[len - 1] == '\r' || p[len - 1] == '\n'))
 		len--;
 	if (len > 5 && !strncmp(p, "HTTP/", 5)) {       /* a new answer: also after 100 and 401 */
 		const char *sp = memchr(p, ' ', len);
 
-		resp_restart(&x->resp);
+		hresp_reuse(&x->resp);
 		x->head_bytes = 0;
 		x->resp.status = sp ? atoi(sp + 1) : 0;
 		return used;
@@ -230,8 +232,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *data)
 	struct xfer *x = data;
 	size_t len = size * n, max = x->req.max_body ? x->req.max_body : HTTP_BODY_MAX, room;
 
-	x->last_ms = http_now_ms();
-	x->span += len;
+	moved(x, len);
 	x->resp.got += len;
 	if (x->req.to_sink && (x->resp.status == 200 || x->resp.status == 206)) {
 		if (!x->sink_open && sink_begin(x))
@@ -260,7 +261,6 @@ static size_t on_read(char *p, size_t size, size_t n, void *data)
 	uint64_t left = x->req.body_len - x->sent;
 	ssize_t got;
 
-	x->last_ms = http_now_ms();
 	if (len > left)
 		len = (size_t)left;
 	if (!len)
@@ -280,7 +280,7 @@ static size_t on_read(char *p, size_t size, size_t n, void *data)
 	if (got <= 0)
 		return CURL_READFUNC_ABORT;
 	x->sent += (uint64_t)got;
-	x->span += (uint64_t)got;
+	moved(x, (size_t)got);
 	if (x->hop && x->hop->op->sent)
 		x->hop->op->sent(x->hop->op, (size_t)got);
 	return (size_t)got;
@@ -315,7 +315,7 @@ static void set_tls_and_ways(struct xfer *x)
 		SET(x, CURLOPT_SSLCERT, c->cert_file);
 	if (c->key_file)
 		SET(x, CURLOPT_SSLKEY, c->key_file);
-	if (c->no_proxy)
+	if (c->no_proxy || !http_env_has_proxy())    /* libcurl would look for one before every exchange */
 		SET(x, CURLOPT_NOPROXY, "*");
 	if (c->digest_user && !x->req.plain) {
 		SET(x, CURLOPT_HTTPAUTH, (long)CURLAUTH_DIGEST);
@@ -363,6 +363,10 @@ static void set_body(struct xfer *x)
 {
 	const char *m = x->req.method;
 
+	/* A GET, whatever it was before. */
+	SET(x, CURLOPT_POSTFIELDS, NULL);
+	SET(x, CURLOPT_HTTPGET, 1L);
+	SET(x, CURLOPT_CUSTOMREQUEST, NULL);
 	x->is_small = set_small(x);
 	if (x->is_small)
 		return;
@@ -382,14 +386,35 @@ static void set_body(struct xfer *x)
 	}
 }
 
+static void add_line(struct xfer *x, const char *text)
+{
+	GROW(x->line, x->lines, x->line_cap);
+	x->line[x->lines++].data = (char *)text;
+}
+
 static void set_headers(struct xfer *x)
 {
-	x->headers = curl.curl_slist_append(NULL, "Expect:");
+	x->lines = 0;
+	if (x->req.has_body)
+		add_line(x, "Expect:");
 	for (size_t i = 0; i < x->req.headers.n; i++)
-		x->headers = curl.curl_slist_append(x->headers, x->req.headers.v[i]);
+		add_line(x, x->req.headers.v[i]);
 	if (x->is_small && !says_type(&x->req))        /* what libcurl says of a POST is no use here */
-		x->headers = curl.curl_slist_append(x->headers, "Content-Type:");
-	SET(x, CURLOPT_HTTPHEADER, x->headers);
+		add_line(x, "Content-Type:");
+	for (size_t i = 0; i < x->lines; i++)
+		x->line[i].next = i + 1 < x->lines ? &x->line[i + 1] : NULL;
+	SET(x, CURLOPT_HTTPHEADER, x->lines ? x->line : NULL);
+}
+
+/* In parts as well: of a text alone libcurl makes the parts, and a text of them, and that is a tenth of its work. */
+static void set_url(struct xfer *x)
+{
+	const char *url = str_cstr(&x->req.url);
+
+	if (!x->place)
+		x->place = curl.curl_url();
+	SET(x, CURLOPT_URL, url);
+	SET(x, CURLOPT_CURLU, x->place && !curl.curl_url_set(x->place, CURLUPART_URL, url, CURLU_PATH_AS_IS) ? x->place : NULL);
 }
 
 /* What is not known to be small. libcurl makes the buffer anew for every exchange. */
@@ -400,9 +425,9 @@ static bool is_large(const struct xfer *x)
 	return x->req.to_sink && (!n || n > SMALL_BODY);
 }
 
-static void set_all(struct xfer *x)
+/* What is the same in every exchange. */
+static void set_fixed(struct xfer *x)
 {
-	SET(x, CURLOPT_URL, str_cstr(&x->req.url));
 	SET(x, CURLOPT_PATH_AS_IS, 1L);
 	SET(x, CURLOPT_FOLLOWLOCATION, 0L);
 	SET(x, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -410,8 +435,6 @@ static void set_all(struct xfer *x)
 	SET(x, CURLOPT_ERRORBUFFER, x->curl_err);
 	SET(x, CURLOPT_PRIVATE, x);
 	SET(x, CURLOPT_CONNECTTIMEOUT, (long)(x->conf->connect_secs ? x->conf->connect_secs : 30));
-	SET(x, CURLOPT_BUFFERSIZE, is_large(x) ? 512L * 1024 : 64L * 1024);
-	SET(x, CURLOPT_UPLOAD_BUFFERSIZE, x->req.body_len > (1u << 20) ? 512L * 1024 : 64L * 1024);
 	SET(x, CURLOPT_MAXAGE_CONN, 4L);
 	SET(x, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	SET(x, CURLOPT_HEADERFUNCTION, on_header);
@@ -419,10 +442,19 @@ static void set_all(struct xfer *x)
 	SET(x, CURLOPT_WRITEFUNCTION, on_body);
 	SET(x, CURLOPT_WRITEDATA, x);
 	SET(x, CURLOPT_TCP_KEEPALIVE, 1L);
-	if (x->req.decode)
-		SET(x, CURLOPT_ACCEPT_ENCODING, "identity");
 	SET(x, CURLOPT_PIPEWAIT, x->conf->http1 ? 0L : 1L);
 	set_tls_and_ways(x);
+	x->is_set = true;
+}
+
+static void set_all(struct xfer *x)
+{
+	if (!x->is_set)
+		set_fixed(x);
+	set_url(x);
+	SET(x, CURLOPT_BUFFERSIZE, is_large(x) ? 512L * 1024 : SMALL_BUFFER);
+	SET(x, CURLOPT_UPLOAD_BUFFERSIZE, x->req.body_len > (1u << 20) ? 512L * 1024 : 64L * 1024);
+	SET(x, CURLOPT_ACCEPT_ENCODING, x->req.decode ? "identity" : NULL);
 	set_body(x);
 	set_headers(x);
 	x->curl_err[0] = 0;
@@ -435,21 +467,31 @@ static void set_all(struct xfer *x)
 
 static void xfer_clear(struct xfer *x)
 {
-	hreq_release(&x->req);
-	hresp_release(&x->resp);
-	curl.curl_slist_free_all(x->headers);
-	x->headers = NULL;
+	hreq_reuse(&x->req);
+	hresp_reuse(&x->resp);
 	err_release(&x->err);
 	x->hop = NULL;
 	x->list = NULL;
 }
 
-static void xfer_free(struct xfer *x)
+static void xfer_release(struct xfer *x)
 {
 	xfer_clear(x);
+	hreq_release(&x->req);
+	hresp_release(&x->resp);
 	curl.curl_easy_cleanup(x->easy);
+	curl.curl_url_cleanup(x->place);
+	free(x->line);
 	free(x->small);
-	free(x);
+}
+
+/* Options that were given stay, unless credentials are among them, which not every exchange gets. */
+static void forget_options(struct xfer *x)
+{
+	if (!x->conf->digest_user && !x->conf->netrc)
+		return;
+	curl.curl_easy_reset(x->easy);
+	x->is_set = false;
 }
 
 static struct xfer *xfer_take(struct http_remote *h)
@@ -460,7 +502,7 @@ static struct xfer *xfer_take(struct http_remote *h)
 	if (x) {
 		g->idle = x->next;
 		g->nidle--;
-		curl.curl_easy_reset(x->easy);
+		forget_options(x);
 	} else {
 		x = xcalloc(1, sizeof(*x));
 		x->easy = curl.curl_easy_init();
@@ -593,14 +635,14 @@ static void hop_finish(struct http_remote *h, struct hop *o, enum rclass c)
 	hop_settle(h, o, c);
 }
 
-/* What waits for something but bytes is asked again. */
+/* What waits for something but bytes is asked again: not at every turn, unless nothing else can go on. */
 static void soon_ask(struct http_remote *h)
 {
 	struct http_engine *g = h->eng;
 	struct hop *o, *next = g->soon;
 	int64_t now = next ? http_now_ms() : 0;
 
-	if (!next || now - g->soon_ms < SOON_MS)
+	if (!next || (now - g->soon_ms < SOON_MS && g->inflight && g->nsoon < g->window))
 		return;
 	g->soon_ms = now;
 	g->soon = NULL;
@@ -897,6 +939,7 @@ static CURLMcode fire(struct http_engine *g)
 	if (g->due_ms < 0 || g->due_ms > http_now_ms())
 		return CURLM_OK;
 	g->due_ms = -1;
+	g->now_ms = http_now_ms();
 	return curl.curl_multi_socket_action(g->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
@@ -910,6 +953,7 @@ static CURLMcode wait_and_move(struct http_engine *g, int timeout_ms)
 	if (due < timeout_ms)
 		timeout_ms = due < 0 ? 0 : (int)due;
 	n = epoll_wait(g->poll, ev, EVENTS_MAX, timeout_ms);
+	g->now_ms = http_now_ms();
 	for (int i = 0; i < n && !mc; i++) {
 		uint32_t is = ev[i].events;
 		int bits = (is & EPOLLIN ? CURL_CSELECT_IN : 0) | (is & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
@@ -1053,7 +1097,8 @@ static void engine_free(struct http_engine *g)
 		struct xfer *x = g->idle;
 
 		g->idle = x->next;
-		xfer_free(x);
+		xfer_release(x);
+		free(x);
 	}
 	curl.curl_multi_cleanup(g->multi);
 	close(g->poll);
@@ -1149,8 +1194,6 @@ int http_exchange(const struct http_conf *c, struct hreq *q, struct hresp *a, st
 		rc = -1;
 	}
 	hreq_init(&x.req);      /* the caller's */
-	xfer_clear(&x);
-	free(x.small);
-	curl.curl_easy_cleanup(x.easy);
+	xfer_release(&x);
 	return rc;
 }

@@ -17,7 +17,8 @@
  *      length, is cut where another one has begun. A server that ignores ranges gets one exchange for the whole; so does
  *      one that is near (HTTP_NEAR_US), as long as what is in flight brings 200 MiB a second.
  *  H9  An operation that must wait for something but bytes (commit() or prepare() said so) is asked again every 2 ms, and
- *      others may take its place in the window meanwhile.
+ *      others may take its place in the window meanwhile; at every turn where a window's worth of them waits, or nothing else
+ *      is in flight.
  *  H10 Messages hold neither query strings nor headers of a request.
  *  H11 A server whose first answers all took HTTP_NEAR_US or more is far away, and only what is in flight makes it fast: the
  *      window opens at once as far as it goes, unless its size was asked for. Elsewhere wrap.c makes it grow.
@@ -86,6 +87,8 @@ void hreq_init(struct hreq *q);
 void hreq_release(struct hreq *q);
 void hreq_method(struct hreq *q, const char *method);
 void hreq_header(struct hreq *q, const char *fmt, ...) PRINTF(2, 3);
+void hreq_pair(struct hreq *q, const char *name, const char *value);     /* the same of "%s: %s", for every request */
+void hreq_take(struct hreq *q, char *line);             /* takes ownership */
 /* The body of a PUT operation: from op's fd or mem; 'off' and 'len' select a part. */
 void hreq_body_of(struct hreq *q, const struct rop *op, uint64_t off, uint64_t len);
 void hreq_body_own(struct hreq *q, const void *p, size_t n);            /* copied */

@@ -9,6 +9,7 @@
 
 #define URL_MAX 8192
 #define HEAD_ROOM 1024           /* of most answers */
+#define KEEP_MOST 16384u         /* of a text's memory */
 
 void hreq_init(struct hreq *q)
 {
@@ -24,6 +25,32 @@ void hreq_release(struct hreq *q)
 	hreq_init(q);
 }
 
+static struct str emptied(struct str *s)
+{
+	if (s->cap > KEEP_MOST)
+		str_release(s);
+	str_reset(s);
+	return *s;
+}
+
+void hreq_reuse(struct hreq *q)
+{
+	struct str url = emptied(&q->url);
+	struct strvec headers;
+
+	strvec_reset(&q->headers);
+	headers = q->headers;
+	str_release(&q->own);
+	hreq_init(q);
+	q->url = url;
+	q->headers = headers;
+}
+
+void hresp_reuse(struct hresp *a)
+{
+	*a = (struct hresp){ .head = emptied(&a->head), .body = emptied(&a->body), .length = UINT64_MAX };
+}
+
 void hreq_method(struct hreq *q, const char *method)
 {
 	snprintf(q->method, sizeof(q->method), "%s", method);
@@ -32,15 +59,30 @@ void hreq_method(struct hreq *q, const char *method)
 void hreq_header(struct hreq *q, const char *fmt, ...)
 {
 	va_list ap;
-	char *line;
 
 	va_start(ap, fmt);
-	line = xvasprintf(fmt, ap);
+	hreq_take(q, xvasprintf(fmt, ap));
 	va_end(ap);
-	/* A value from a configuration or a server must not open a header of its own. */
-	for (char *c = line; *c; c++)
-		if (*c == '\r' || *c == '\n')
-			*c = ' ';
+}
+
+void hreq_pair(struct hreq *q, const char *name, const char *value)
+{
+	size_t n = strlen(name), v = strlen(value);
+	char *line = xmalloc(n + v + 3);
+
+	memcpy(line, name, n);
+	memcpy(line + n, ": ", 2);
+	memcpy(line + n + 2, value, v + 1);
+	hreq_take(q, line);
+}
+
+/* A value from a configuration or a server must not open a header of its own. */
+void hreq_take(struct hreq *q, char *line)
+{
+	for (char *c = line; (c = strchr(c, '\r'));)
+		*c = ' ';
+	for (char *c = line; (c = strchr(c, '\n'));)
+		*c = ' ';
 	strvec_take(&q->headers, line);
 }
 
@@ -93,7 +135,7 @@ const char *hresp_header(const struct hresp *a, const char *name)
 
 	for (const char *p = a->head.buf, *value; p < end; p = value + strlen(value) + 1) {
 		value = p + strlen(p) + 1;
-		if (!strcasecmp(p, name))
+		if ((*p | 32) == (*name | 32) && !strcasecmp(p, name))
 			return value;
 	}
 	return NULL;
@@ -253,14 +295,18 @@ void url_encode(struct str *out, const char *s, bool keep_slash)
 {
 	static const char hex[] = "0123456789ABCDEF";
 
-	for (; *s; s++) {
+	while (*s) {
 		unsigned char c = (unsigned char)*s;
+		size_t plain = 0;
 
-		if (is_unreserved(c) || (keep_slash && c == '/')) {
-			str_addc(out, *s);
+		while (is_unreserved((unsigned char)s[plain]) || (keep_slash && s[plain] == '/'))
+			plain++;
+		if (plain) {
+			str_add(out, s, plain);
+			s += plain;
 		} else {
-			char enc[3] = { '%', hex[c >> 4], hex[c & 15] };
-			str_add(out, enc, 3);
+			str_add(out, (char[3]){ '%', hex[c >> 4], hex[c & 15] }, 3);
+			s++;
 		}
 	}
 }
@@ -463,4 +509,14 @@ const char *http_ca_from_env(bool aws)
 			return v;
 	}
 	return NULL;
+}
+
+bool http_env_has_proxy(void)
+{
+	static const char *const names[] = { "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (getenv(names[i]))
+			return true;
+	return false;
 }

@@ -9,7 +9,7 @@
 #include "remotes/http.h"
 
 struct curl_slist;
-struct xfer {
+struct xfer {                           /* kept for other exchanges, with libcurl's handle and the memory of its texts */
 	struct http_remote *h;          /* NULL in http_exchange() */
 	const struct http_conf *conf;
 	void *easy;                     /* CURL */
@@ -17,7 +17,10 @@ struct xfer {
 	struct listing *list;
 	struct hreq req;
 	struct hresp resp;
-	struct curl_slist *headers;
+	bool is_set;                    /* the options that stay were given */
+	void *place;                    /* CURLU: the URL in parts; NULL before the first */
+	struct curl_slist *line;        /* the header's lines, linked: libcurl only reads them */
+	size_t lines, line_cap;
 	struct err err;                 /* what a callback found */
 	char curl_err[256];
 	uint64_t sent;
@@ -40,6 +43,7 @@ struct http_engine {
 	void *multi;                            /* libcurl's */
 	int poll;                               /* epoll: the sockets that it waits for */
 	int64_t due_ms;                         /* when it wants to be called; -1: not */
+	int64_t now_ms;                         /* when sockets were last looked at */
 	struct xfer *active, *idle;
 	unsigned inflight, nidle, window;
 	struct hop *queue, **queue_tail;        /* ops that may start an exchange */
@@ -67,6 +71,10 @@ struct xfer *http_first_stalled(struct http_engine *g);
 bool http_goes_on(struct xfer *x, uint64_t total);
 void http_conf_copy(struct http_conf *to, const struct http_conf *c);
 void http_conf_release(struct http_conf *c);
+bool http_env_has_proxy(void);          /* any that libcurl may look at */
+/* As hreq_release() and hresp_release(), but memory for the next ones of usual length is kept. */
+void hreq_reuse(struct hreq *q);
+void hresp_reuse(struct hresp *a);
 
 /* http_proof.c: 0 go on; 2 not known yet; -1. */
 int  http_prove(struct http_remote *h, struct hop *o, struct err *e);

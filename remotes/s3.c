@@ -11,6 +11,9 @@
 #include <strings.h>
 #include <time.h>
 
+#define URL_ROOM 256             /* of most requests */
+#define AUTH_ROOM 512
+
 /* ---- one signed request ---- */
 
 void s3_add(struct s3_call *c, const char *fmt, ...)
@@ -36,16 +39,19 @@ static int load_keys(struct s3 *s, struct err *e)
 	return 0;
 }
 
-static char *host_of(const struct s3 *s)
+static const char *host_of(struct s3 *s)
 {
 	autofree char *regional = NULL;
 	const char *host = s->endpoint.host;
 
+	if (s->host)
+		return s->host;
 	if (s->aws)
 		host = regional = xasprintf("s3.%s.amazonaws.com%s", s->setup.region,
 					    str_starts(s->setup.region, "cn-") ? ".cn" : "");
-	return xasprintf("%s%s%s%s%s", s->path_style ? "" : s->bucket, s->path_style ? "" : ".", host,
-			 s->endpoint.port ? ":" : "", s->endpoint.port ? s->endpoint.port : "");
+	s->host = xasprintf("%s%s%s%s%s", s->path_style ? "" : s->bucket, s->path_style ? "" : ".", host,
+			    s->endpoint.port ? ":" : "", s->endpoint.port ? s->endpoint.port : "");
+	return s->host;
 }
 
 static void add_path(struct str *out, const struct s3 *s, const char *key)
@@ -68,67 +74,69 @@ static bool is_signed(const char *line)
 }
 
 /* Signs what the request holds and adds the Authorization line. */
-static int sign(struct s3 *s, struct hreq *q, const struct s3_call *c, const char *host, const char *path, const char *query,
-		struct err *e)
+static int sign(struct s3 *s, struct hreq *q, const struct s3_call *c, const char *path, const char *query, struct err *e)
 {
 	autostr struct str auth = STR_INIT;
-	autostrvec struct strvec names = STRVEC_INIT;
 	struct sigv4 v = { .access_key = s->keys.access_key, .secret_key = s->keys.secret_key, .region = s->setup.region,
 			   .service = "s3", .now = (int64_t)time(NULL) + s->setup.clock, .method = c->method, .path = path,
 			   .query = query, .payload_hash = c->payload_hash ? c->payload_hash : SIGV4_UNSIGNED };
 	char date[17];
 
 	sigv4_date(v.now, date);
-	hreq_header(q, "x-amz-date: %s", date);
-	hreq_header(q, "x-amz-content-sha256: %s", v.payload_hash);
+	hreq_pair(q, "x-amz-date", date);
+	hreq_pair(q, "x-amz-content-sha256", v.payload_hash);
 	if (s->keys.token)
-		hreq_header(q, "x-amz-security-token: %s", s->keys.token);
-	sigv4_add(&v, "host", host);
+		hreq_pair(q, "x-amz-security-token", s->keys.token);
+	sigv4_add(&v, "host", host_of(s));
 	for (size_t i = 0; i < q->headers.n; i++)
 		if (is_signed(q->headers.v[i]))
-			strvec_push(&names, q->headers.v[i]);
-	for (size_t i = 0; i < names.n; i++) {
-		char *colon = strchr(names.v[i], ':');
-
-		*colon = 0;
-		sigv4_add(&v, names.v[i], colon + 1 + strspn(colon + 1, " "));
-	}
+			sigv4_add_line(&v, q->headers.v[i]);
+	str_reserve(&auth, AUTH_ROOM);
+	str_adds(&auth, "Authorization: ");
 	if (sigv4_sign(&v, &s->day_key, &auth, e))
 		return -1;
-	hreq_header(q, "Authorization: %s", str_cstr(&auth));
+	hreq_take(q, str_take(&auth));
+	return 0;
+}
+
+static int fill(struct s3 *s, struct hreq *q, struct s3_call *c, const char *query, struct err *e)
+{
+	size_t path;
+
+	if (load_keys(s, e))
+		return -1;
+	hreq_method(q, c->method);
+	str_reset(&q->url);
+	str_reserve(&q->url, URL_ROOM);
+	str_adds(&q->url, s->endpoint.scheme);
+	str_adds(&q->url, "://");
+	str_adds(&q->url, host_of(s));
+	path = q->url.len;
+	add_path(&q->url, s, c->key);
+	for (size_t i = 0; i < c->headers.n; i++)
+		hreq_take(q, take(c->headers.v[i]));
+	q->data = (void *)(uintptr_t)s->keys_no;
+	if (!s->anonymous && sign(s, q, c, q->url.buf + path, query, e))
+		return -1;
+	if (*query)
+		str_addc(&q->url, '?');
+	str_adds(&q->url, query);
 	return 0;
 }
 
 int s3_call(struct s3 *s, struct hreq *q, struct s3_call *c, struct err *e)
 {
-	autofree char *host = NULL, *query = sigv4_query_take(&c->query);
-	autostr struct str path = STR_INIT;
-	int rc = load_keys(s, e);
+	autofree char *query = sigv4_query_take(&c->query);
+	int rc = fill(s, q, c, query, e);
 
-	if (!rc) {
-		host = host_of(s);
-		add_path(&path, s, c->key);
-		hreq_method(q, c->method);
-		str_reset(&q->url);
-		str_adds(&q->url, s->endpoint.scheme);
-		str_adds(&q->url, "://");
-		str_adds(&q->url, host);
-		str_adds(&q->url, str_cstr(&path));
-		str_adds(&q->url, *query ? "?" : "");
-		str_adds(&q->url, query);
-		for (size_t i = 0; i < c->headers.n; i++)
-			hreq_header(q, "%s", c->headers.v[i]);
-		q->data = (void *)(uintptr_t)s->keys_no;
-		rc = s->anonymous ? 0 : sign(s, q, c, host, str_cstr(&path), query, e);
-	}
 	strvec_release(&c->headers);
 	return rc;
 }
 
-static void add_all(struct s3_call *c, const struct strvec *lines)
+void s3_add_lines(struct s3_call *c, const struct strvec *lines)
 {
 	for (size_t i = 0; i < lines->n; i++)
-		s3_add(c, "%s", lines->v[i]);
+		strvec_push(&c->headers, lines->v[i]);
 }
 
 static void add_version(struct s3_call *c, const struct rop *op)
@@ -141,7 +149,7 @@ static int prepare_get(struct s3 *s, const struct rop *op, struct hreq *q, struc
 {
 	struct s3_call c = { .method = "GET", .key = op->key };
 
-	add_all(&c, &s->sse_c);
+	s3_add_lines(&c, &s->sse_c);
 	add_version(&c, op);
 	q->to_sink = true;
 	if (!q->upto)
@@ -161,7 +169,7 @@ static int prepare_stat(struct s3 *s, const struct hop *o, struct hreq *q, struc
 {
 	struct s3_call c = { .method = o->step == S3_WHY ? "GET" : "HEAD", .key = o->op->key };
 
-	add_all(&c, &s->sse_c);
+	s3_add_lines(&c, &s->sse_c);
 	add_version(&c, o->op);
 	if (o->step == S3_WHY) {
 		s3_add(&c, "range: bytes=0-0");
@@ -241,6 +249,8 @@ static bool learn_region(struct s3 *s, const struct hresp *a)
 			return false;
 	free(s->setup.region);
 	s->setup.region = xstrdup(region);
+	free(s->host);          /* the region is in it */
+	s->host = NULL;
 	return true;
 }
 
@@ -406,6 +416,7 @@ static void s3_close(struct http_remote *h)
 	strvec_release(&s->sse_c);
 	explicit_bzero(&s->day_key, sizeof(s->day_key));
 	free(s->ca);
+	free(s->host);
 	free(s->bucket);
 	free(s->prefix);
 	free(s);

@@ -36,6 +36,7 @@ struct s3 {
 	struct http_remote h;           /* first */
 	char *ca;                       /* certificate file, for STS too */
 	char *bucket, *prefix;          /* prefix: "" or "a/b/" */
+	char *host;                     /* that requests go to; NULL: not known, the region has changed */
 	struct url endpoint;            /* scheme, host, port, path without a slash at the end */
 	bool aws, path_style, anonymous;
 	bool no_cond_put;               /* the server does not know If-None-Match */
@@ -66,6 +67,7 @@ struct s3_call {
 };
 int  s3_call(struct s3 *s, struct hreq *q, struct s3_call *c, struct err *e);
 void s3_add(struct s3_call *c, const char *fmt, ...) PRINTF(2, 3);
+void s3_add_lines(struct s3_call *c, const struct strvec *lines);
 /* The class of a failed answer; RC_MORE when something was repaired. */
 enum rclass s3_refused(struct s3 *s, struct hop *o, const struct hreq *q, const struct hresp *a);
 /* Judged without an operation (listing): *again after a repair. */

@@ -60,12 +60,6 @@ static void add_md5(struct s3_call *c, const unsigned char md5[16])
 	s3_add(c, "content-md5: %s", text);
 }
 
-static void add_lines(struct s3_call *c, const struct strvec *lines)
-{
-	for (size_t i = 0; i < lines->n; i++)
-		s3_add(c, "%s", lines->v[i]);
-}
-
 /* ---- requests ---- */
 
 static int put_whole(struct s3 *s, struct rop *op, struct hreq *q, struct err *e)
@@ -78,12 +72,12 @@ static int put_whole(struct s3 *s, struct rop *op, struct hreq *q, struct err *e
 	else if (parts_md5(op, 0, op->size, md5, e))
 		return -1;
 	add_md5(&c, md5);
-	add_lines(&c, &s->put_headers);
-	add_lines(&c, &s->sse_c);
-	s3_add(&c, "content-type: application/octet-stream");
+	s3_add_lines(&c, &s->put_headers);
+	s3_add_lines(&c, &s->sse_c);
+	strvec_push(&c.headers, "content-type: application/octet-stream");
 	q->part = (op->flags & ROP_IF_ABSENT) && !s->no_cond_put;
 	if (q->part)
-		s3_add(&c, "if-none-match: *");
+		strvec_push(&c.headers, "if-none-match: *");
 	hreq_body_of(q, op, 0, op->size);
 	q->step = S3_PLAIN;
 	return s3_call(s, q, &c, e);
@@ -120,9 +114,9 @@ static int begin(struct s3 *s, struct rop *op, struct hreq *q, struct err *e)
 	struct s3_call c = { .method = "POST", .key = op->key };
 
 	sigv4_query_add(&c.query, "uploads", NULL);
-	add_lines(&c, &s->put_headers);
-	add_lines(&c, &s->sse_c);
-	s3_add(&c, "content-type: application/octet-stream");
+	s3_add_lines(&c, &s->put_headers);
+	s3_add_lines(&c, &s->sse_c);
+	strvec_push(&c.headers, "content-type: application/octet-stream");
 	hreq_body_own(q, "", 0);
 	return s3_call(s, q, &c, e);
 }
@@ -136,7 +130,7 @@ static int send_part(struct s3 *s, struct rop *op, struct upload *u, unsigned i,
 	sigv4_query_add(&c.query, "partNumber", number);
 	sigv4_query_add(&c.query, "uploadId", u->id);
 	add_md5(&c, u->p.sum[i].md5);
-	add_lines(&c, &s->sse_c);
+	s3_add_lines(&c, &s->sse_c);
 	hreq_body_of(q, op, (uint64_t)i * u->p.each, parts_len(&u->p, i));
 	u->p.state[i] = PART_BUSY;
 	q->part = i;

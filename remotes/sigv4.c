@@ -7,20 +7,59 @@
 
 #include <time.h>
 
+#define REQUEST_ROOM 1024        /* of most canonical requests */
+
+static void digits(char *out, int value, int n)
+{
+	for (; n--; value /= 10)
+		out[n] = (char)('0' + value % 10);
+}
+
+/* strftime() would cost as much as two digests. */
 void sigv4_date(int64_t now, char out[17])
 {
 	time_t t = (time_t)now;
 	struct tm tm;
 
 	gmtime_r(&t, &tm);
-	strftime(out, 17, "%Y%m%dT%H%M%SZ", &tm);
+	memcpy(out, "yyyymmddThhmmssZ", 17);
+	digits(out, tm.tm_year + 1900, 4);
+	digits(out + 4, tm.tm_mon + 1, 2);
+	digits(out + 6, tm.tm_mday, 2);
+	digits(out + 9, tm.tm_hour, 2);
+	digits(out + 11, tm.tm_min, 2);
+	digits(out + 13, tm.tm_sec, 2);
+}
+
+static size_t name_len(const struct sigv4_header *h)
+{
+	return (size_t)(strchrnul(h->name, ':') - h->name);
+}
+
+static bool is_before(const struct sigv4_header *a, const struct sigv4_header *b)
+{
+	size_t n = name_len(a), m = name_len(b);
+	int c = memcmp(a->name, b->name, n < m ? n : m);
+
+	return c ? c < 0 : n < m;
 }
 
 void sigv4_add(struct sigv4 *s, const char *name, const char *value)
 {
+	struct sigv4_header h = { name, value };
+	size_t at = s->nh;
+
 	if (s->nh == ARRAY_LEN(s->h))
 		BUG("too many signed headers");
-	s->h[s->nh++] = (struct sigv4_header){ name, value };
+	for (; at && is_before(&h, &s->h[at - 1]); at--)
+		s->h[at] = s->h[at - 1];
+	s->h[at] = h;
+	s->nh++;
+}
+
+void sigv4_add_line(struct sigv4 *s, const char *line)
+{
+	sigv4_add(s, line, strchr(line, ':') + 1);
 }
 
 int sigv4_payload(const void *p, size_t n, char out[65], struct err *e)
@@ -33,20 +72,22 @@ int sigv4_payload(const void *p, size_t n, char out[65], struct err *e)
 	return 0;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const struct sigv4_header *)a)->name, ((const struct sigv4_header *)b)->name);
-}
-
 /* Blanks at the ends go, runs of blanks become one. */
 static void add_value(struct str *out, const char *v)
 {
-	while (*v == ' ')
-		v++;
-	for (; *v; v++) {
-		if (*v == ' ' && (v[1] == ' ' || !v[1]))
-			continue;
-		str_addc(out, *v);
+	for (;;) {
+		const char *blank;
+
+		while (*v == ' ')
+			v++;
+		blank = strchrnul(v, ' ');
+		str_add(out, v, (size_t)(blank - v));
+		v = blank;
+		while (*v == ' ')
+			v++;
+		if (!*v)
+			return;
+		str_addc(out, ' ');
 	}
 }
 
@@ -59,15 +100,18 @@ static void add_all(struct str *out, const char *const *v)
 
 static void add_names(struct str *out, const struct sigv4 *s)
 {
-	for (size_t i = 0; i < s->nh; i++)
-		add_all(out, (const char *[]){ i ? ";" : "", s->h[i].name, NULL });
+	for (size_t i = 0; i < s->nh; i++) {
+		str_add(out, ";", i ? 1 : 0);
+		str_add(out, s->h[i].name, name_len(&s->h[i]));
+	}
 }
 
 static void canonical(struct str *out, const struct sigv4 *s)
 {
 	add_all(out, (const char *[]){ s->method, "\n", *s->path ? s->path : "/", "\n", s->query ? s->query : "", "\n", NULL });
 	for (size_t i = 0; i < s->nh; i++) {
-		add_all(out, (const char *[]){ s->h[i].name, ":", NULL });
+		str_add(out, s->h[i].name, name_len(&s->h[i]));
+		str_addc(out, ':');
 		add_value(out, s->h[i].value);
 		str_addc(out, '\n');
 	}
@@ -90,45 +134,43 @@ static int derive(const struct sigv4 *s, const char *day, unsigned char key[32],
 
 static int key_of(const struct sigv4 *s, const char *day, const char *scope, struct sigv4_key *k, struct err *e)
 {
-	char tag[65];
-
-	if (sigv4_payload(s->secret_key, strlen(s->secret_key), tag, e))
-		return -1;
-	if (k->set && !strcmp(k->scope, scope) && !strcmp(k->secret_tag, tag))
+	if (k->set && !strcmp(k->scope, scope) && !strcmp(k->secret, s->secret_key))
 		return 0;
-	if (strlen(scope) >= sizeof(k->scope))
-		return err_set(e, ERR_CONFIG, "the name of the region is too long");
+	k->set = false;
 	if (derive(s, day, k->key, e))
 		return -1;
+	if (strlen(scope) >= sizeof(k->scope) || strlen(s->secret_key) >= sizeof(k->secret))
+		return 0;
 	memcpy(k->scope, scope, strlen(scope) + 1);
-	memcpy(k->secret_tag, tag, sizeof(tag));
+	memcpy(k->secret, s->secret_key, strlen(s->secret_key) + 1);
 	k->set = true;
 	return 0;
 }
 
 int sigv4_sign(struct sigv4 *s, struct sigv4_key *cache, struct str *out, struct err *e)
 {
-	autostr struct str text = STR_INIT, sts = STR_INIT;
-	autofree char *scope = NULL;
+	autostr struct str text = STR_INIT, scope = STR_INIT;
 	struct sigv4_key own = { .set = false };
 	char date[17], day[9], hash[65], hex[65];
 	unsigned char sum[32];
 
-	qsort(s->h, s->nh, sizeof(s->h[0]), by_name);
 	sigv4_date(s->now, date);
 	memcpy(day, date, 8);
 	day[8] = 0;
-	scope = xasprintf("%s/%s/%s/aws4_request", day, s->region, s->service);
+	add_all(&scope, (const char *[]){ day, "/", s->region, "/", s->service, "/aws4_request", NULL });
 	if (!cache)
 		cache = &own;
+	str_reserve(&text, REQUEST_ROOM);
 	canonical(&text, s);
-	if (sigv4_payload(str_cstr(&text), text.len, hash, e) || key_of(s, day, scope, cache, e))
+	if (sigv4_payload(str_cstr(&text), text.len, hash, e) || key_of(s, day, str_cstr(&scope), cache, e))
 		return -1;
-	add_all(&sts, (const char *[]){ "AWS4-HMAC-SHA256\n", date, "\n", scope, "\n", hash, NULL });
-	if (hmac_sha256(cache->key, 32, str_cstr(&sts), sts.len, sum, e))
+	str_reset(&text);
+	add_all(&text, (const char *[]){ "AWS4-HMAC-SHA256\n", date, "\n", str_cstr(&scope), "\n", hash, NULL });
+	if (hmac_sha256(cache->key, 32, str_cstr(&text), text.len, sum, e))
 		return -1;
 	hex_encode(hex, sum, 32);
-	add_all(out, (const char *[]){ "AWS4-HMAC-SHA256 Credential=", s->access_key, "/", scope, ", SignedHeaders=", NULL });
+	add_all(out, (const char *[]){ "AWS4-HMAC-SHA256 Credential=", s->access_key, "/", str_cstr(&scope), ", SignedHeaders=",
+				       NULL });
 	add_names(out, s);
 	add_all(out, (const char *[]){ ", Signature=", hex, NULL });
 	return 0;

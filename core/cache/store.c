@@ -234,12 +234,14 @@ static int open_trusted(struct store *s, const struct oid *id, struct stat *st, 
 		return err_sys(e, "cannot open the cache file '%s/%s'", s->base, name);
 	if (!S_ISREG(st->st_mode))
 		return err_set(e, ERR_CORRUPT, "the cache file '%s/%s' is not a regular file", s->base, name);
-	ok = store_trusts(s, id, st) ? 1 : examine(s, basefd, name, id, fd, st, e);
-	if (ok == 1 && out_fd) {
-		if (lseek(fd, 0, SEEK_SET) < 0)
+	ok = 1;
+	if (!store_trusts(s, id, st)) {
+		ok = examine(s, basefd, name, id, fd, st, e);
+		if (ok == 1 && lseek(fd, 0, SEEK_SET) < 0)
 			return err_sys(e, "cannot read the cache file '%s/%s'", s->base, name);
-		*out_fd = take_fd(fd);
 	}
+	if (ok == 1 && out_fd)
+		*out_fd = take_fd(fd);
 	return ok;
 }
 
@@ -290,12 +292,19 @@ int store_has_quick(struct store *s, const struct oid *id, uint64_t *size)
 
 int store_read(struct store *s, const struct oid *id, int *out_fd, struct err *e)
 {
+	return store_read_sized(s, id, out_fd, &(uint64_t){ 0 }, e);
+}
+
+int store_read_sized(struct store *s, const struct oid *id, int *out_fd, uint64_t *size, struct err *e)
+{
 	struct stat st;
 	char hex[OID_HEX_MAX];
 	int rc = open_trusted(s, id, &st, out_fd, e);
 
-	if (rc == 1)
+	if (rc == 1) {
+		*size = (uint64_t)st.st_size;
 		return 0;
+	}
 	oid_hex(hex, id);
 	return rc < 0 ? -1 : err_set(e, ERR_NOTFOUND, "object '%s' is not in the cache '%s'", hex, s->base);
 }

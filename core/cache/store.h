@@ -44,6 +44,7 @@ int  store_has(struct store *s, const struct oid *id, uint64_t *size, struct err
 /* As store_has, by name only: no content is read, nothing is moved (for questions about many objects). */
 int  store_has_quick(struct store *s, const struct oid *id, uint64_t *size);         /* -1 and errno */
 int  store_read(struct store *s, const struct oid *id, int *out_fd, struct err *e);     /* ERR_NOTFOUND, ERR_CORRUPT */
+int  store_read_sized(struct store *s, const struct oid *id, int *out_fd, uint64_t *size, struct err *e);
 int  store_put_bytes(struct store *s, const void *p, size_t n, const struct oid *id, struct err *e);
 /*
  * An empty temporary inside the store, read-write; then it is published under an id (S5: the caller has hashed it), or

@@ -19,13 +19,16 @@
 #define CHUNKS_MAX 65536u
 #define SPARSE_MIN 4096u
 #define REHASH_BUF (1u << 20)
+#define SMALL_MOST (64u << 10)  /* what waits in memory for its digest */
 
 struct trailer { char magic[16]; uint64_t size; uint32_t chunk, n; };
 static const char magic[16] = "git-data pieces";
 
-void incoming_init(struct incoming *in, struct store *s, const struct oid *id, bool legacy, struct trail *trail)
+void incoming_init(struct incoming *in, struct store *s, const struct oid *id, bool legacy, struct trail *trail,
+		   struct bunch *bunch)
 {
-	*in = (struct incoming){ .store = s, .id = *id, .legacy = legacy, .trail = id->is_dir ? NULL : trail, .fd = -1 };
+	*in = (struct incoming){ .store = s, .id = *id, .legacy = legacy, .trail = id->is_dir ? NULL : trail,
+				 .bunch = id->is_dir ? NULL : bunch, .fd = -1 };
 	md5_init(&in->md5);
 }
 
@@ -185,6 +188,34 @@ int incoming_piece(struct incoming *in, uint64_t off, const void *p, size_t n, s
 	return 0;
 }
 
+/* ---- small ones ---- */
+
+static void small_forget(struct incoming *in)
+{
+	if (in->bunch)
+		bunch_leave(in->bunch, &in->sum);
+	free(in->small);
+	in->small = NULL;
+}
+
+/* Of a length that is known from the first byte on; one that turns out longer is hashed as it comes. */
+static void hash_add(struct incoming *in, uint64_t size, const void *p, size_t n)
+{
+	if (!in->got && in->bunch && size && size <= SMALL_MOST) {
+		small_forget(in);
+		in->small = xmalloc(size);
+		in->room = size;
+	}
+	if (in->small && n <= in->room - in->got) {
+		memcpy(in->small + in->got, p, n);
+		return;
+	}
+	if (in->small)
+		md5_update(&in->md5, in->small, in->got);
+	small_forget(in);
+	md5_update(&in->md5, p, n);
+}
+
 /* ---- in order ---- */
 
 static int rehash(struct incoming *in, uint64_t length, struct err *e)
@@ -212,6 +243,7 @@ int incoming_restart(struct incoming *in, struct err *e)
 {
 	track_close(in->track);
 	in->track = NULL;
+	small_forget(in);
 	in->ended = false;
 	in->got = 0;
 	in->hole = 0;
@@ -294,11 +326,11 @@ int incoming_add(struct incoming *in, uint64_t size, const void *p, size_t n, st
 	in->hole = fs_write_sparse(in->fd, p, n);
 	if (in->hole < 0)
 		return err_sys(e, "cannot write to the cache");
+	if (!in->track)
+		hash_add(in, size, p, n);
 	in->got += n;
 	if (in->track && !in->hole)
 		track_reach(in->track, in->got);
-	else if (!in->track)
-		md5_update(&in->md5, p, n);
 	return 0;
 }
 
@@ -317,6 +349,11 @@ int incoming_check(struct incoming *in, bool *equal, unsigned char got_md5[16], 
 		rc = track_digest(in->track, got_md5, e);
 		if (rc)
 			return rc;
+	} else if (in->small) {
+		in->sum.sum.p = in->small;
+		in->sum.sum.len = in->got;
+		if (bunch_digest(in->bunch, &in->sum, got_md5))
+			return 1;
 	} else {
 		md5_final(&m, got_md5);
 	}
@@ -336,6 +373,7 @@ void incoming_close(struct incoming *in, bool keep)
 {
 	track_close(in->track);
 	in->track = NULL;
+	small_forget(in);
 	if (in->tmp && !keep && !(in->is_part && in->got))
 		store_drop(in->store, in->tmp);
 	if (in->fd >= 0)

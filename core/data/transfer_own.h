@@ -4,6 +4,7 @@
 #ifndef DATA_TRANSFER_OWN_H
 #define DATA_TRANSFER_OWN_H
 
+#include "core/base/bunch.h"
 #include "core/data/remote.h"
 #include "core/data/transfer.h"
 
@@ -37,6 +38,7 @@ struct run {
 	size_t ntemp;
 	/* transfer_run.c's */
 	struct trail *trail;
+	struct bunch bunch;
 	size_t active;
 	bool stop, answered;
 	struct err fatal;

@@ -109,16 +109,12 @@ static int get_commit(struct rop *op)
 static int put_begin(struct rop *op)
 {
 	struct task *t = op->user;
-	struct stat st;
 
 	if (t->fd >= 0)
 		return 0;
-	if (store_read(t->s, &t->w->id, &t->fd, &op->err))
+	if (store_read_sized(t->s, &t->w->id, &t->fd, &op->size, &op->err))
 		return -1;
-	if (fstat(t->fd, &st))
-		return err_sys(&op->err, "cannot look at the cached object");
 	op->fd = t->fd;
-	op->size = (uint64_t)st.st_size;
 	return 0;
 }
 
@@ -292,6 +288,7 @@ static struct task *task_new(struct run *x, enum run_kind kind, size_t i)
 {
 	struct task *t = xcalloc(1, sizeof(*t));
 	struct want *w = &x->w->v[i];
+	struct trail *trail = kind == RUN_GET ? trail_of(x) : NULL;
 
 	t->x = x;
 	t->w = w;
@@ -299,7 +296,7 @@ static struct task *task_new(struct run *x, enum run_kind kind, size_t i)
 	t->kind = kind;
 	t->s = x->store[w->legacy];
 	t->fd = -1;
-	incoming_init(&t->in, t->s, &w->id, w->legacy, kind == RUN_GET ? trail_of(x) : NULL);
+	incoming_init(&t->in, t->s, &w->id, w->legacy, trail, trail ? &x->bunch : NULL);
 	oid_key(t->key, &w->id, w->legacy);
 	t->op = (struct rop){ .kind = kind == RUN_PUT ? ROP_PUT : kind == RUN_GET ? ROP_GET : ROP_STAT, .key = t->key, .fd = -1,
 			      .done = on_done, .user = t };

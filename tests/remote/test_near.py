@@ -6,6 +6,7 @@ import http.server
 import os
 import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -19,7 +20,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         s = self.server
-        data = (s.cache / self.path.split("?")[0].removeprefix("/b/p/files/")).read_bytes()
+        at = urllib.parse.urlsplit(self.path)           # of a proxy the whole URL is asked for
+        s.hosts.add(at.hostname)
+        data = (s.cache / at.path.removeprefix("/b/p/files/")).read_bytes()
         asked = self.headers.get("Range")
         first, last = (int(n) for n in asked.split("=")[1].split("-")) if asked else (0, len(data) - 1)
         large = len(data) > HELD
@@ -54,6 +57,7 @@ def near(make_repo):
     r.gd("add", "d")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as s:
         s.cache, s.lock, s.ranges, s.held, s.meanwhile = r.path / "objects", threading.Lock(), [], 0, None
+        s.hosts = set()
         (r.path / ".dvc/cache/files").rename(s.cache)
         threading.Thread(target=s.serve_forever, daemon=True).start()
         r.gd("remote", "add", "-d", "r", "s3://b/p")
@@ -73,3 +77,29 @@ def test_a_near_server_sends_a_large_object_whole_unless_that_is_slow(near):
     assert near.server.meanwhile == 0, "others had begun"
     assert near.server.ranges[0] is None and sorted(near.server.ranges[1:]) == [
         f"bytes={16 * MB}-{32 * MB - 1}", f"bytes={32 * MB}-{len(near.body) - 1}"]
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy", "ALL_PROXY"])
+def test_the_proxy_of_the_environment_is_asked(near, name):
+    near.gd("remote", "modify", "r", "endpointurl", "http://storage.invalid:81")
+    near.gd("fetch", env={name: f"http://127.0.0.1:{near.server.server_port}"})
+    assert len(near.cache()) == SMALL + 2
+    assert near.server.hosts == {"storage.invalid"}
+
+
+def test_no_proxy_where_the_environment_excepts_the_host(near):
+    near.gd("fetch", env={"http_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1"})
+    assert len(near.cache()) == SMALL + 2
+    assert near.server.hosts == {None}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_digests_that_wait_for_each_other_hold_nobody_up(near, jobs):
+    """Fewer may be on their way than digests go together; one object is broken, which is told of that one alone."""
+    near.gd("remote", "modify", "r", "jobs", str(jobs))
+    bad = next(p for p in sorted(near.server.cache.rglob("*")) if p.is_file() and p.stat().st_size < 100)
+    bad.chmod(0o644)
+    bad.write_bytes(b"F" + bad.read_bytes()[1:])
+    said = near.gd("fetch", code=1)
+    assert "does not match its name" in said.err and bad.parent.name + bad.name in said.err.replace("/", "")
+    assert len(near.cache()) == SMALL       # neither that one nor the manifest

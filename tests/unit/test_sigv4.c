@@ -1,5 +1,6 @@
 /* sigv4: botocore's signatures, the cache of the day's key, the order of queries. */
 #include "core/base/err.h"
+#include "core/base/own.h"
 #include "remotes/sigv4.h"
 
 #include <setjmp.h>
@@ -45,6 +46,47 @@ static void a_kept_key_serves_its_own_scope_only(void **state UNUSED)
 	}
 }
 
+static void a_header_may_be_given_as_its_line(void **state UNUSED)
+{
+	for (size_t i = 0; i < ARRAY_LEN(vectors); i++) {
+		const struct vector *v = &vectors[i];
+		autostr struct str got = STR_INIT;
+		autoerr struct err e = ERR_INIT;
+		char *line[ARRAY_LEN(v->h)];
+		struct sigv4 s = { .access_key = v->access, .secret_key = v->secret, .region = v->region, .service = v->service,
+				   .now = v->when, .method = v->method, .path = v->path, .query = v->query,
+				   .payload_hash = v->payload };
+
+		for (size_t k = 0; k < v->nh; k++) {
+			line[k] = xasprintf("%s: %s", v->h[k].name, v->h[k].value);
+			sigv4_add_line(&s, line[k]);
+		}
+		assert_int_equal(sigv4_sign(&s, NULL, &got, &e), 0);
+		assert_string_equal(str_cstr(&got), v->expect);
+		for (size_t k = 0; k < v->nh; k++)
+			free(line[k]);
+	}
+}
+
+/* The next day, and other keys of the same scope. */
+static void a_key_too_long_to_be_kept_signs_all_the_same(void **state UNUSED)
+{
+	struct sigv4_key key = { .set = false };
+	struct vector v = vectors[0];
+	char secret[300];
+
+	for (unsigned i = 0; i < 3; i++) {
+		autostr struct str kept = STR_INIT, fresh = STR_INIT;
+
+		memset(secret, 'a' + (int)i, sizeof(secret) - 1);
+		secret[i == 1 ? 20 : sizeof(secret) - 1] = 0;
+		v.secret = secret;
+		sign(&v, &key, &kept);
+		sign(&v, NULL, &fresh);
+		assert_string_equal(str_cstr(&kept), str_cstr(&fresh));
+	}
+}
+
 static void queries_are_sorted_by_name_then_value(void **state UNUSED)
 {
 	struct sigv4_query q = { STRVEC_INIT };
@@ -69,12 +111,18 @@ static void dates_are_utc(void **state UNUSED)
 
 	sigv4_date(1369353600, out);
 	assert_string_equal(out, "20130524T000000Z");
+	sigv4_date(951782399, out);
+	assert_string_equal(out, "20000228T235959Z");
+	sigv4_date(1735689599, out);
+	assert_string_equal(out, "20241231T235959Z");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(signatures_equal_botocores), cmocka_unit_test(a_kept_key_serves_its_own_scope_only),
+		cmocka_unit_test(a_header_may_be_given_as_its_line),
+		cmocka_unit_test(a_key_too_long_to_be_kept_signs_all_the_same),
 		cmocka_unit_test(queries_are_sorted_by_name_then_value), cmocka_unit_test(dates_are_utc),
 	};
 

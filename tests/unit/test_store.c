@@ -209,6 +209,28 @@ static void other_modes_are_read_and_mismatches_set_aside(void **state UNUSED)
 	store_close(s);
 }
 
+static void an_object_is_read_from_its_beginning_believed_or_not(void **state UNUSED)
+{
+	autoerr struct err e = ERR_INIT;
+	struct store *s = open_store("c11", (struct store_conf){ 0 });
+	struct oid id = put(s, "sound");
+	autofree char *p = store_path(s, &id);
+
+	for (int i = 0; i < 2; i++) {
+		char got[16];
+		uint64_t size = 0;
+		int fd;
+
+		assert_int_equal(store_read_sized(s, &id, &fd, &size, &e), 0);
+		assert_int_equal(size, 5);
+		assert_int_equal(read(fd, got, sizeof(got)), 5);
+		assert_memory_equal(got, "sound", 5);
+		close(fd);
+		chmod(p, 0644);
+	}
+	store_close(s);
+}
+
 static void verify_reads_even_what_is_believed(void **state UNUSED)
 {
 	autoerr struct err e = ERR_INIT;
@@ -455,6 +477,7 @@ int main(void)
 		cmocka_unit_test(downloads_are_published_or_dropped),
 		cmocka_unit_test(temporaries_have_a_name_only_on_demand),
 		cmocka_unit_test(other_modes_are_read_and_mismatches_set_aside),
+		cmocka_unit_test(an_object_is_read_from_its_beginning_believed_or_not),
 		cmocka_unit_test(verify_reads_even_what_is_believed),
 		cmocka_unit_test(a_corrupt_namesake_is_replaced),
 		cmocka_unit_test(what_is_no_file_is_no_object),
