@@ -4,8 +4,9 @@
  *
  *  P1  A large put with ROP_RESUME writes a temporary that this machine, source file and key alone name, under an flock.
  *      A later process takes over what is there: it is digested again, and the digest of the whole decides.
- *  P2  One flush of the file system whenever nothing is on its way any more: all files of a directory are on disk before its
- *      manifest is written, and everything before success is told. Not where core.fsync is set to deferred.
+ *  P2  One flush whenever nothing is on its way any more: all files of a directory are on disk before its
+ *      manifest is written, and everything before success is told. Not where core.fsync is set to deferred. A few files
+ *      are flushed by name, so that a small push does not wait for what other programs wrote.
  *  P3  Every temporary stands in a directory that the journal of remains.h had listed before: a later push takes away what a
  *      killed one left.
  *  P4  The bytes that get an object's name were digested in the file that gets it, or on their way into it. A reflink is read
@@ -40,6 +41,7 @@
 #define BUF_SIZE (256u * 1024)
 #define LIST_DEPTH 64
 #define RESUME_MIN (32u << 20)           /* smaller puts are made anew */
+#define FEW 16                          /* files that are flushed by name */
 
 struct job { struct rop *op; enum rclass c; struct job *next; };
 struct local {
@@ -47,8 +49,10 @@ struct local {
 	char *dir;
 	mode_t umask;
 	bool shared;                    /* 'shared = group' */
-	_Atomic int no_reflink, wrote;
+	_Atomic int no_reflink;
 	bool flush;                     /* core.fsync: P2 */
+	size_t wrote;                   /* files since the last flush; the first FEW of them: */
+	struct strvec written;
 	struct remains *remains;        /* P3; NULL until something is written or deleted */
 	pthread_mutex_t mu;
 	pthread_cond_t work, finished;
@@ -284,6 +288,14 @@ static int fill(struct putting *p, struct err *e)
 	return err_set(e, ERR_CORRUPT, "the cached object does not match its name");
 }
 
+static void note_written(struct local *l, const char *path)
+{
+	pthread_mutex_lock(&l->mu);
+	if (l->wrote++ < FEW)
+		strvec_push(&l->written, path);
+	pthread_mutex_unlock(&l->mu);
+}
+
 static int put_file(struct putting *p, struct err *e)
 {
 	if (fill(p, e))
@@ -296,7 +308,7 @@ static int put_file(struct putting *p, struct err *e)
 	proc_fault("remote-put");
 	if (rename(str_cstr(&p->tmp), p->path))
 		return err_sys(e, "cannot publish '%s'", p->path);
-	p->l->wrote = 1;
+	note_written(p->l, p->path);
 	return 0;
 }
 
@@ -534,16 +546,44 @@ static struct job *take_done(struct local *l)
 	return j;
 }
 
+/* The file, its name, and the names of the directories above it, which may be new as far up as the remote's own. */
+static int flush_file(const struct local *l, const char *path, struct err *e)
+{
+	autofree char *dir = path_dir(path), *above = path_dir(l->dir);
+
+	if (fs_sync(path, e))
+		return -1;
+	while (strcmp(dir, above) && path_is_inside(dir, above)) {
+		char *up = path_dir(dir);
+		autoclose int fd = open(up, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		free(dir);
+		dir = up;
+		if (fd >= 0 && fsync(fd) && errno != EINVAL && errno != EROFS)
+			return err_sys(e, "fsync");
+	}
+	return 0;
+}
+
 /* P2 */
 static int flush(struct local *l, struct err *e)
 {
-	autoclose int fd = -1;
+	size_t n = l->wrote;
+	int rc = 0;
 
-	if (l->inflight || !l->flush || !l->wrote)
+	if (l->inflight || !l->flush || !n)
 		return 0;
 	l->wrote = 0;
-	fd = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 || syncfs(fd) ? err_sys(e, "cannot flush '%s'", l->dir) : 0;
+	for (size_t i = 0; !rc && n <= FEW && i < n; i++)
+		rc = flush_file(l, l->written.v[i], e);
+	strvec_reset(&l->written);
+	if (n > FEW) {
+		autoclose int fd = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd < 0 || syncfs(fd))
+			rc = err_sys(e, "syncfs");
+	}
+	return rc ? err_in(e, "cannot flush '%s'", l->dir) : 0;
 }
 
 static int local_run(struct remote *r, int timeout_ms, struct err *e)
@@ -695,6 +735,7 @@ static void local_close(struct remote *r)
 	pthread_cond_destroy(&l->work);
 	pthread_cond_destroy(&l->finished);
 	free(l->threads);
+	strvec_release(&l->written);
 	remains_close(l->remains);
 	free(l->dir);
 	free(r->name);
