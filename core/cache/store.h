@@ -57,6 +57,8 @@ int  store_temp_named(struct store *s, int *out_fd, char **out_tmp, struct err *
 bool store_temp_keep(struct store *s, int fd, const char *tmp, const char *name);
 bool store_has_temps(struct store *s);                  /* any named ones, of whomever; asked of the disk once */
 int  store_publish(struct store *s, const struct oid *id, int fd, const char *tmp, struct err *e);
+/* The inode behind fd becomes the object: 1 done (or the object is there already), 0 the two cannot be linked. */
+int  store_link_fd(struct store *s, int fd, const struct oid *id, struct err *e);
 void store_drop(struct store *s, const char *tmp);
 char *store_temp_path(const struct store *s, const char *tmp);  /* absolute; malloc'd */
 int  store_temp_at(const struct store *s);              /* directory of the temporaries, borrowed; -1 before the first */

@@ -48,7 +48,5 @@ int  store_anon(struct store *s, int *out_fd, char tmp[32], struct err *e);
 int  store_put_new(struct store *s, const void *p, size_t n, const struct oid *id, bool *was_there, struct err *e);
 /* True when files of the same file system as 'path' below dirfd can be cloned into the store. The kernel is asked once. */
 bool store_can_clone(struct store *s, int dirfd, const char *path);
-/* The inode behind fd becomes the object: 1 done (or the object is there already), 0 the two cannot be linked. */
-int  store_link_fd(struct store *s, int fd, const struct oid *id, struct err *e);
 
 #endif

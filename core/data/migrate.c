@@ -17,7 +17,6 @@
 #include "core/stage/pointer.h"
 #include "core/stage/stage.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -83,22 +82,14 @@ static int copy_object(struct store *to, const struct oid *id, int fd, struct er
 }
 
 /* V1. 1: it got its new name, 0: it had one. */
-static int name_anew(struct store *to, const struct oid *id, const char *old, int fd, struct err *e)
+static int name_anew(struct store *to, const struct oid *id, int fd, struct err *e)
 {
-	autofree char *path = store_path(to, id), *dir = path_dir(path);
-	int has = store_has(to, id, NULL, e);
+	int rc = store_has(to, id, NULL, e);
 
-	if (has)
-		return has < 0 ? -1 : 0;
-	if (fs_mkdirs(dir, 0777, e))
-		return -1;
-	if (!link(old, path)) {
-		fchmod(fd, 0444);
-		return 1;
-	}
-	if (errno == EEXIST)
-		return 0;
-	return copy_object(to, id, fd, e) ? -1 : 1;
+	if (rc)
+		return rc < 0 ? -1 : 0;
+	rc = store_link_fd(to, fd, id, e);
+	return rc ? rc : copy_object(to, id, fd, e) ? -1 : 1;
 }
 
 /* The new name of a legacy object; a manifest keeps its bytes and so its name. */
@@ -114,7 +105,7 @@ static int migrate_one(struct move *m, const struct oid *old, struct oid *id, bo
 		return err_sys(e, "cannot open '%s'", path);
 	if (raw_md5(fd, id, path, e))
 		return -1;
-	rc = name_anew(m->to, id, path, fd, e);
+	rc = name_anew(m->to, id, fd, e);
 	*made = rc > 0;
 	return rc < 0 ? -1 : 0;
 }

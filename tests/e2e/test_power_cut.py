@@ -111,6 +111,7 @@ WRITERS = {
     "fetch": (lambda r: shutil.rmtree(r.path / ".dvc/cache"), ["fetch", "-q"]),
     "fetch-runs": (lambda r: shutil.rmtree(r.path / ".dvc/cache"), ["fetch", "-q", "--run-cache"]),
     "repro": (changed, ["repro", "-q"]),
+    "migrate": (lambda r: r.write(".dvc/cache/90/0150983cd24fb0d6963f7d28e17f72", b"abc", 0o444), ["cache", "migrate"]),
 }
 
 
