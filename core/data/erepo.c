@@ -742,6 +742,7 @@ int erepo_find(struct erepo *r, const char *path, struct project *into, struct e
 		if (r->direct && !r->o.recorded && is_live(r, rel))
 			return add_live(r, into, i, inside, rel, out, e);
 		out->out = inside ? NULL : i;
+		out->is_part = inside != NULL;
 		return add_out(r, into, i, inside, "", out, e);
 	}
 	abs = *rel ? path_join(r->root, rel) : xstrdup(r->root);
@@ -842,11 +843,11 @@ int erepo_object_url(struct erepo *r, const struct eparts *p, char **out, struct
 
 	if (p->out && hashinfo_oid(&p->out->hash, &id))
 		oid_key(key, &id, item_is_legacy(p->out));
-	else if (p->n == 1 && !p->v[0].file)
+	else if (p->n == 1 && !p->v[0].file && !*p->v[0].rel)
 		oid_key(key, &p->v[0].id, p->v[0].legacy);
-	else if (p->holds_outs)         /* it has entries, so DVC finds it, but no object of its own */
+	else if (p->holds_outs || p->is_part)   /* it has entries, so DVC finds it, but no object of its own */
 		return err_set(e, ERR_CONFIG, "config file error: no remote specified in %s",
-			       r->origin ? r->origin->root : r->root);
+			       r->direct ? r->root : r->origin ? "/" : r->url);
 	else
 		return err_set(e, ERR_NOTFOUND, "the path is not tracked by DVC");
 	if (!open_remote(r, &remote, &none)) {

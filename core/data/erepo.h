@@ -38,6 +38,7 @@ struct eparts {
 	struct epart *v;
 	size_t n, cap;
 	bool is_dir;
+	bool is_part;                   /* lies inside a tracked directory */
 	bool holds_outs;                /* a directory below the root, with tracked outputs in it */
 	const struct item *out;         /* the path is exactly this tracked output, or NULL */
 	struct tree *tree;              /* its manifest, when it is a directory */

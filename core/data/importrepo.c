@@ -408,10 +408,10 @@ int get_show_url(const char *url, const char *path, const struct erepo_opts *o, 
 		err_release(e);
 		err_set(e, ERR_NOTFOUND, "Unable to find DVC file with output '%s': %s", path, key);
 		e->exit_status = 255;
-	} else if (rc && e->code == ERR_CONFIG && parts.holds_outs) {
+	} else if (rc && e->code == ERR_CONFIG && (parts.holds_outs || parts.is_part)) {
 		autofree char *said = take(e->msg);
 
-		e->msg = xasprintf("configuration error - %s: %s", said, key);
+		e->msg = xasprintf("configuration error - %s: %s", said, parts.holds_outs ? key : "");
 		e->exit_status = 251;
 	}
 	erepo_close(r);

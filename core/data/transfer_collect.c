@@ -422,7 +422,7 @@ static int collect(struct project *p, const struct collect_opts *c, bool split, 
 	size_t good = 0;
 	int rc = 0;
 
-	if (c->glob && c->push && (!c->targets || !c->targets->n))
+	if (c->glob && (!c->targets || !c->targets->n))
 		return err_set(e, ERR_FAIL, "Glob [] has no matches.");
 	if (!add_workspace(&k, &first)) {
 		good++;
