@@ -88,7 +88,7 @@ def tree(root):
                          and os.path.basename(x) != ".git" and not os.path.islink(os.path.join(d, x)))
         if rel.endswith(".dvc"):
             dirs[:] = [x for x in dirs if x not in ("tmp", "cache")]
-        for f in names if os.path.basename(rel) != "git-data.unsynced" else []:         # S6: ours alone
+        for f in names:
             p = os.path.join(d, f)
             name = os.path.normpath(os.path.join(rel, f))
             st = os.lstat(p)
