@@ -151,15 +151,15 @@ static int load_place(const struct unsynced *u, const struct place *p, struct fa
 /* What stands there now, and what we know beside it. True when that is more. */
 static bool load_again(struct unsynced *u, struct place *p, struct facts *f)
 {
+	bool spans = p == &u->cache || u->news || u->no_mark;   /* else the cache's mark has them, and there they may be joined */
 	bool news = load_place(u, p, f) < 0;
 
-	if (news)
+	if (news && spans)
 		facts_suspect_all(f);
-	if (p == &u->cache)
-		news |= carry_mark(u, f);
-	else
-		news |= facts_join_good(f, &u->known);
-	return facts_join_spans(f, &u->known) || facts_any_fresh(f) || news;
+	news |= p == &u->cache ? carry_mark(u, f) : facts_join_good(f, &u->known);
+	if (spans)
+		news |= facts_join_spans(f, &u->known);
+	return facts_any_fresh(f) || news;
 }
 
 static int keep_mark(struct unsynced *u, struct place *p, struct facts *f, struct err *e)

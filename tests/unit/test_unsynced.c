@@ -512,6 +512,7 @@ static void more_spans_than_a_directory_holds(void **state UNUSED)
 {
 	autofree char *own = own_of("a"), *text = NULL;
 	autostr struct str s = STR_INIT;
+	struct oid id = some_oid(1);
 	struct unsynced *u;
 
 	for (unsigned i = 1; i <= 500; i++)
@@ -522,6 +523,11 @@ static void more_spans_than_a_directory_holds(void **state UNUSED)
 	unsynced_close(u);
 	text = text_of(marks);
 	assert_true(strlen(text) <= DIRMARK_MOST);
+	u = open_as("a");
+	unsynced_good(u, &id);
+	unsynced_close(u);
+	assert_int_equal(lines_with(own, "ok "), 1);            /* without the spans: they would be carried over for ever */
+	assert_int_equal(lines_with(own, "suspect "), 0);
 	u = open_as("b");
 	for (unsigned i = 1; i <= 500; i++)
 		assert_true(suspects(u, 1, i * 1000000000000ll));
