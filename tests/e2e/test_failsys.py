@@ -55,13 +55,13 @@ def test_a_flush_that_fails_is_told(tmp_path, env):
 
 
 def test_a_push_that_is_not_on_the_disk_is_no_success(tmp_path, env):
-    """core.fsync = batch: the remote's file system is flushed, too, before manifests and at the end."""
+    """What was pushed into a directory is flushed, too, before manifests and at the end."""
     lab = Lab(tmp_path, env)
     r = lab.prepared(case_of("push-batch"))
-    got, calls, failed = lab.run(r, case_of("push-batch"), f"w:1:{errno.EIO}", call="syncfs")
+    got, calls, failed = lab.run(r, case_of("push-batch"), f"w:1:{errno.EIO}", call="fsync")
     assert failed and got.code == 1 and "Input/output error" in got.err and "pushed" not in got.out, got
     r = lab.prepared(case_of("push-batch"))
-    got, calls, _ = lab.run(r, case_of("push-batch"), "w:0:5", call="syncfs")
+    got, calls, _ = lab.run(r, case_of("push-batch"), "w:0:5", call="fsync")
     assert got.code == 0 and calls >= 2, (got, calls)
 
 
@@ -107,7 +107,7 @@ def test_init_on_a_full_disk_leaves_the_old_repository(tmp_path, env):
     assert (r.snapshot(), r.cache()) == before
 
 
-@pytest.mark.parametrize("argv, spec, call", [(["add", "data"], "w:2", "renameat"), (["add", "data", "one.bin"], "w:3", "rename"),
+@pytest.mark.parametrize("argv, spec, call", [(["add", "data"], "w:1", "renameat"), (["add", "data", "one.bin"], "w:3", "rename"),
                                               (["add", "one.bin", "data"], "w:2", "rename")])
 def test_what_add_could_not_write_down_is_not_taken_away(tmp_path, env, argv, spec, call):
     """checkout removes what was tracked and has no pointer any more; a file whose pointer was never written is the user's."""

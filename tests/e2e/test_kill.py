@@ -353,7 +353,7 @@ def test_a_killed_move_is_taken_back_or_completed(base, argv):
 def test_a_killed_import_is_no_directory_to_import_into(base, tmp_path, argv):
     """The second run makes what one that was not killed makes, not out/dir."""
     base.repo.gd("config", "core.analytics", "false")
-    other = other_repo(base.repo, tmp_path)
+    other = base.repo.another(tmp_path / "other", {"plain/a": b"a" * 3000, "dir/a": b"a" * 900}, ["dir"]).path
     for name in ("f", "s/g", "s/h"):
         (other / "plain2" / name).parent.mkdir(parents=True, exist_ok=True)
         (other / "plain2" / name).write_bytes(name.encode() * 2000)
@@ -379,7 +379,7 @@ def test_a_killed_import_is_no_directory_to_import_into(base, tmp_path, argv):
 
 
 def test_what_was_put_into_a_killed_import_stays(base, tmp_path):
-    other = other_repo(base.repo, tmp_path)
+    other = base.repo.another(tmp_path / "other", {"plain/a": b"a" * 3000, "dir/a": b"a" * 900}, ["dir"]).path
     argv = ["import-url", f"{other}/plain", "out"]
     r = base.repo
     assert r.gd(*argv, code=None, env={"GIT_DATA_FAULT": "import.noted:1"}).code == -signal.SIGKILL
