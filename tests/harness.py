@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+import reference  # noqa: E402
+
 
 def _find(env, *candidates):
     named = os.environ.get(env)
@@ -52,6 +54,10 @@ class Repo:
     def run(self, argv, code=0, cwd=None, env=None, input=None, timeout=300):
         p = subprocess.run([str(a) for a in argv], cwd=self.path / (cwd or "."), env={**self.env, **(env or {})},
                            input=input, capture_output=True, text=True, timeout=timeout, errors="surrogateescape")
+        return self.judged(argv, p, code)
+
+    @staticmethod
+    def judged(argv, p, code):
         r = Result(argv, p)
         if code is not None:
             assert p.returncode == code, repr(r)
@@ -63,9 +69,12 @@ class Repo:
     def gd_unprivileged(self, *args, **kw):
         return self.run([*UNPRIVILEGED, GIT_DATA, *args], **kw)
 
-    def dvc(self, *args, **kw):
+    def dvc(self, *args, code=0, cwd=None, env=None, input=None, timeout=300):
         assert DVC, "the reference tool is missing: set DVC or run make check"
-        return self.run([DVC, *args], **kw)
+        if input is not None:
+            return self.run([DVC, *args], code, cwd, env, input, timeout)
+        p = reference.shared(DVC).completed(args, self.path / (cwd or "."), {**self.env, **(env or {})}, timeout)
+        return self.judged([DVC, *args], p, code)
 
     def tool(self, name, *args, **kw):
         return {"gd": self.gd, "dvc": self.dvc}[name](*args, **kw)

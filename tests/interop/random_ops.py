@@ -28,39 +28,10 @@ sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent))
 
 import opgen  # noqa: E402
+from reference import Reference  # noqa: E402
 from scenario import clean, environment, talk  # noqa: E402
 
 LIMIT = 60
-
-
-class Reference:
-    """The long-lived process of the reference tool (refserver.py)."""
-
-    def __init__(self, tool):
-        beside = Path(tool).parent / "python"
-        first = Path(tool).read_text(errors="replace").splitlines()[0]
-        self.python = [str(beside)] if beside.exists() else first.removeprefix("#!").strip().split()
-        self.start()
-
-    def start(self):
-        env = {k: os.environ[k] for k in ("PATH", "LANG", "TMPDIR") if k in os.environ}
-        env.update(PYTHONHASHSEED="0", DVC_NO_ANALYTICS="1", PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8")
-        self.p = subprocess.Popen([*self.python, str(HERE / "refserver.py")], stdin=subprocess.PIPE, env=env,
-                                  stdout=subprocess.PIPE, text=True)
-        self.p.stdout.readline()
-
-    def run(self, argv, cwd, env, out, err):
-        req = {"argv": argv, "cwd": str(cwd), "env": env, "out": str(out), "err": str(err)}
-        self.p.stdin.write(json.dumps(req) + "\n")
-        self.p.stdin.flush()
-        answer = self.p.stdout.readline()
-        if not answer:
-            raise RuntimeError("the reference process ended")
-        return json.loads(answer)["code"]
-
-    def stop(self):
-        self.p.stdin.close()
-        self.p.wait()
 
 
 class Place:
