@@ -154,28 +154,31 @@ static void drop_unpacked(const char *manifest)
 		fs_rm_tree(path, &none);
 }
 
-static int sweep_cache(struct run *run, bool legacy, const char *scheme, struct err *e)
+static int find_unused(struct sweep *s, const char *scheme, struct err *e)
 {
-	struct binset keep = BINSET_INIT(INUSE_KEY);
-	struct sweep s = { .run = run, .keep = &keep, .legacy = legacy };
+	s->at = new_place(s->run->r, scheme, false);
+	if (project_cache(s->run->p, s->legacy, &s->store, e) || store_each(s->store, consider, s, e))
+		return -1;
+	if (s->at->n)
+		qsort(s->at->v, s->at->n, sizeof(*s->at->v), manifests_first);
+	drop_new(s);
+	return 0;
+}
+
+static int remove_unused(struct sweep *s, struct err *e)
+{
+	const struct gc_opts *o = s->run->o;
 	struct progress pg = { 0 };
-	int rc = -1;
+	int rc = 0;
 
-	s.at = new_place(run->r, scheme, false);
-	if (project_cache(run->p, legacy, &s.store, e) || store_each(s.store, consider, &s, e))
-		goto undo;
-	if (s.at->n)
-		qsort(s.at->v, s.at->n, sizeof(*s.at->v), manifests_first);
-	drop_new(&s);
-	progress_begin(&pg, "removing", s.at->n, 0);
-	rc = 0;
-	for (size_t i = 0; !rc && i < s.at->n; i++) {
-		struct gc_object *g = &s.at->v[i];
+	progress_begin(&pg, "removing", s->at->n, 0);
+	for (size_t i = 0; !rc && i < s->at->n; i++) {
+		struct gc_object *g = &s->at->v[i];
 
-		g->where = run->o->dry || run->o->explain || g->id.is_dir ? store_path(s.store, &g->id) : NULL;
-		if (run->o->dry)
+		g->where = o->dry || o->explain || g->id.is_dir ? store_path(s->store, &g->id) : NULL;
+		if (o->dry)
 			continue;
-		if (proc_check(e) || store_remove(s.store, &g->id, e)) {
+		if (proc_check(e) || store_remove(s->store, &g->id, e)) {
 			rc = -1;
 			break;
 		}
@@ -185,8 +188,23 @@ static int sweep_cache(struct run *run, bool legacy, const char *scheme, struct 
 		progress_add(&pg, 1, g->size);
 	}
 	progress_end(&pg);
-undo:
-	binset_release(&keep);
+	return rc;
+}
+
+/* Both layouts are looked at before anything goes: 'cache migrate' links them, and the end of one name stamps the other (O3). */
+static int sweep_caches(struct run *run, struct err *e)
+{
+	struct binset keep[2] = { BINSET_INIT(INUSE_KEY), BINSET_INIT(INUSE_KEY) };
+	struct sweep s[2] = { { .run = run, .keep = &keep[0] }, { .run = run, .keep = &keep[1], .legacy = true } };
+	size_t first = run->r->n;
+	int rc = find_unused(&s[0], "repo", e) || find_unused(&s[1], "legacy", e) ? -1 : 0;
+
+	for (int i = 0; !rc && i < 2; i++) {
+		s[i].at = &run->r->v[first + (size_t)i];
+		rc = remove_unused(&s[i], e);
+	}
+	binset_release(&keep[0]);
+	binset_release(&keep[1]);
 	return rc;
 }
 
@@ -543,7 +561,7 @@ int gc_run(struct project *p, const struct gc_opts *o, struct gc_result *r, stru
 		goto undo;
 	if (o->explain && inuse_paths(p, &paths, e))
 		goto undo;
-	if (sweep_cache(&run, false, "repo", e) || sweep_cache(&run, true, "legacy", e))
+	if (sweep_caches(&run, e))
 		goto undo;
 	if (o->cloud && each_remote(&run, collect_remote, e))
 		goto undo;

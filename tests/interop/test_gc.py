@@ -281,3 +281,17 @@ def test_everything_in_use_survives_every_scope(repo):
         repo.rm("f")
         repo.gd("checkout")
         assert repo.read("f") == b"uncommitted\n" and repo.read("d/a") == b"a4\n"
+
+
+def test_both_names_of_a_migrated_object_go(twins):
+    """The end of the one name stamps the other anew; that makes it no newcomer."""
+    def prepare(r, tool):
+        for i in range(400):
+            data = b"old %d" % i
+            h = hashlib.md5(data).hexdigest()
+            r.write(f".dvc/cache/{h[:2]}/{h[2:]}", data, 0o444)
+        r.tool(tool, "cache", "migrate", "-q")
+    twins.each(prepare)
+    a, b = twins.both("gc", "-w", "-f", code=0)
+    assert a.out == b.out and "Removed 400 objects from legacy cache." in a.out
+    twins.same_cache()
