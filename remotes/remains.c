@@ -163,27 +163,6 @@ struct remains *remains_open(const char *dir)
 
 /* ---- our own journal ---- */
 
-/* Ours and locked, or none (-1): without the lock another process would sweep while we work. */
-static int open_journal(const char *path)
-{
-	for (int tries = 0; tries < 10; tries++) {
-		int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
-		bool locked = fd >= 0 && !flock(fd, LOCK_EX);   /* one who cleans up holds it for a moment at most */
-		struct stat st;
-
-		if (fd < 0)
-			return -1;
-		if (locked && !fstat(fd, &st) && st.st_nlink)
-			return fd;
-		if (!locked)
-			unlink(path);
-		close(fd);
-		if (!locked)
-			return -1;
-	}
-	return -1;
-}
-
 /* False: the remote's directory has to be made first. */
 static bool begin(struct remains *r)
 {
@@ -193,7 +172,7 @@ static bool begin(struct remains *r)
 	if (dirfd < 0 && errno == ENOENT)
 		return false;
 	r->tried = true;
-	r->fd = dirfd < 0 ? -1 : open_journal(r->path);
+	r->fd = dirfd < 0 ? -1 : fs_create_locked(r->path, 0666);
 	if (r->fd < 0)
 		return true;
 	write_host(&host, dirfd);

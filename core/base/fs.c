@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/statfs.h>
 #include <time.h>
@@ -183,6 +184,26 @@ int fs_sync(const char *path, struct err *e)
 	if (fd < 0 || dirfd < 0 || fsync(fd))
 		return err_sys(e, "cannot sync '%s'", path);
 	return sync_dir(dirfd, path, e);
+}
+
+int fs_create_locked(const char *path, mode_t mode)
+{
+	for (int tries = 0; tries < 10; tries++) {
+		int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, mode);
+		bool locked = fd >= 0 && !flock(fd, LOCK_EX);   /* a sweeper holds it for a moment at most */
+		struct stat st;
+
+		if (fd < 0)
+			return -1;
+		if (locked && !fstat(fd, &st) && st.st_nlink)
+			return fd;
+		if (!locked)
+			unlink(path);
+		close(fd);
+		if (!locked)
+			return -1;      /* else a sweeper found it empty and unlocked, and removed it */
+	}
+	return -1;
 }
 
 int fs_mkdirs_at(int dirfd, const char *path, mode_t mode, struct err *e)

@@ -29,6 +29,8 @@ int  fs_replace_at(int dirfd, const char *name, const void *p, size_t n, mode_t 
 /* The same without F2: for what is replaced many times in a row, until fs_sync(), which does what F2 says. */
 int  fs_replace_unsynced(const char *path, const void *p, size_t n, struct err *e);
 int  fs_sync(const char *path, struct err *e);
+/* A new file to append to, locked (flock) before anybody who removes unlocked ones got it; -1: there can be none. */
+int  fs_create_locked(const char *path, mode_t mode);
 int  fs_write_all(int fd, const void *p, size_t n);                             /* -1 and errno */
 /* Asks the file system for errors it keeps until a file is closed, as NFS does for a full disk or quota. -1 and errno. */
 int  fs_settle(int fd);

@@ -121,34 +121,13 @@ static void open_users(void)
 	journal.is_users = true;
 }
 
-/* Ours and locked, or none: without the lock another process would sweep while we work. -1: none. */
-static int open_journal(void)
-{
-	for (int tries = 0; tries < 10; tries++) {
-		int fd = open(journal.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-		bool locked = fd >= 0 && !flock(fd, LOCK_EX);
-		struct stat st;
-
-		if (fd < 0)
-			return -1;
-		if (locked && !fstat(fd, &st) && st.st_nlink)
-			return fd;
-		if (!locked)
-			unlink(journal.path);
-		close(fd);
-		if (!locked)
-			return -1;      /* else a sweeper found it empty and unlocked, and removed it */
-	}
-	return -1;
-}
-
 static void write_note(int dirfd)
 {
 	char link[64], path[4096];
 	ssize_t n;
 
 	if (journal.fd < 0)
-		journal.fd = open_journal();
+		journal.fd = fs_create_locked(journal.path, 0600);
 	if (journal.fd < 0)
 		return;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", dirfd);
