@@ -40,6 +40,7 @@ void facts_release(struct facts *f);
  * is none of ours. */
 int  facts_load(struct facts *f, int dirfd, const char *name);
 int  facts_load_mark(struct facts *f, int dirfd, const char *name);
+int  facts_read(struct facts *f, const char *text, size_t n);           /* the same of a text: 0 or -1 */
 bool facts_join_spans(struct facts *f, const struct facts *more);       /* without its mark; true: it had news */
 bool facts_join_good(struct facts *f, const struct facts *more);
 void facts_suspect_all(struct facts *f);                                /* U3; nothing when all were suspect before */

@@ -250,15 +250,21 @@ int facts_load(struct facts *f, int dirfd, const char *name)
 	return -1;
 }
 
+int facts_read(struct facts *f, const char *text, size_t n)
+{
+	struct lines l = { .n = 0 };
+
+	return feed(f, &l, text, n) && (!l.n || feed(f, &l, "\n", 1)) ? 0 : -1;
+}
+
 int facts_load_mark(struct facts *f, int dirfd, const char *name)
 {
 	autostr struct str text = STR_INIT;
-	struct lines l = { .n = 0 };
 	int rc = dirmark_read(dirfd, name, &text);
 
 	if (rc)
 		return rc > 0 || errno == ENOTSUP ? 1 : -1;
-	return feed(f, &l, text.buf, text.len) && (!l.n || feed(f, &l, "\n", 1)) ? 0 : -1;
+	return facts_read(f, text.buf, text.len);
 }
 
 bool facts_join_spans(struct facts *f, const struct facts *more)
