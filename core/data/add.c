@@ -11,7 +11,6 @@
 #include "core/cache/tree.h"
 #include "core/data/add_own.h"
 #include "core/data/ignorelines.h"
-#include "core/data/links.h"
 #include "core/data/metabatch.h"
 #include "core/data/project.h"
 #include "core/data/track_own.h"
@@ -33,6 +32,9 @@ struct adding {
 	struct item *out;
 	char *abs;                      /* what is hashed; inside the output when the user named a part of it */
 	bool known;
+	bool written;                   /* the pointer holds what was hashed, or will with the others' */
+	bool linked;                    /* the path is what its object is, as cache.type says, and looks so: */
+	struct links_note as;
 };
 struct addings { struct adding *v; size_t n, cap; };
 
@@ -437,9 +439,7 @@ static int missing_part(struct project *p, struct adding *a, const char *inside,
 	return drop_part(p, a, inside, commit, e);
 }
 
-/* *linked: the path is what its object is, as cache.type says. */
-static int hash_and_store(struct project *p, struct adding *a, const struct add_opts *o, bool *linked, bool *unlinked,
-			  struct err *e)
+static int hash_and_store(struct project *p, struct adding *a, const struct add_opts *o, bool *unlinked, struct err *e)
 {
 	autocall(content_release) struct content c = CONTENT_INIT;
 	autofree char *whole = item_abs(a->out, p->repo->root), *rel = path_rel(a->abs, p->repo->root);
@@ -459,7 +459,7 @@ static int hash_and_store(struct project *p, struct adding *a, const struct add_
 		c.meta.isexec &= !inside;       /* of a directory's members nothing of the kind is recorded */
 		if (content_link(p, a->abs, legacy, &c, unlinked, e))
 			return -1;
-		*linked = !*unlinked;
+		a->linked = !*unlinked && content_note(p, rel, &c, &a->as);
 		return 0;
 	}
 	err_move(e, &why);
@@ -470,7 +470,7 @@ static int hash_and_store(struct project *p, struct adding *a, const struct add_
  * Pointers and ignore lines of many targets are written together, after all content is stored (K1). What is linked is
  * noted last: a file that was noted and has no pointer is one that checkout takes away.
  */
-struct writing { struct metabatch pointers; struct strvec ignored, linked; bool together; };
+struct writing { struct metabatch pointers; struct strvec ignored; bool together; };
 
 static int write_down(struct project *p, struct adding *a, struct writing *w, struct err *e)
 {
@@ -489,19 +489,27 @@ static int write_down(struct project *p, struct adding *a, struct writing *w, st
 	return 0;
 }
 
+/* The part, not the whole: a later checkout makes it anew. */
+static void remember(struct project *p, const struct adding *a)
+{
+	autofree char *rel = path_rel(a->abs, p->repo->root);
+
+	links_save_note(p, rel, &a->as);
+}
+
 /* A later target's failure does not undo the earlier ones, but leaves them without ignore lines, as with DVC. */
-static int write_together(struct project *p, struct writing *w, bool failed, struct err *e)
+static int write_together(struct project *p, const struct addings *a, struct writing *w, bool failed, struct err *e)
 {
 	autoerr struct err why = ERR_INIT;
 	int rc = metabatch_commit(&w->pointers, &why);
 
-	for (size_t i = 0; !rc && i < w->linked.n; i++)
-		links_save(p, w->linked.v[i]);
+	for (size_t i = 0; !rc && i < a->n; i++)
+		if (a->v[i].written && a->v[i].linked)
+			remember(p, &a->v[i]);
 	if (!rc && !failed)
 		rc = ignorelines_add(p, &w->ignored, &why);
 	metabatch_release(&w->pointers);
 	strvec_release(&w->ignored);
-	strvec_release(&w->linked);
 	if (rc && !failed)
 		err_move(e, &why);
 	return rc || failed ? -1 : 0;
@@ -512,7 +520,7 @@ static int add_one(struct project *p, struct adding *a, const struct add_opts *o
 	autonode struct node *old_files = NULL;
 	struct hashinfo old_hash = { NULL, NULL };
 	struct meta old_meta = META_INIT;
-	bool linked = false, unlinked = false, versions = a->out->files || a->out->meta.version_id;
+	bool unlinked = false, versions = a->out->files || a->out->meta.version_id;
 	int rc;
 
 	if (a->out->hash.value && !hashinfo_is_dir(&a->out->hash) && inside_of(p, a)) {
@@ -527,7 +535,7 @@ static int add_one(struct project *p, struct adding *a, const struct add_opts *o
 		hashinfo_set(&old_hash, a->out->hash.name, a->out->hash.value);
 		meta_copy(&old_meta, &a->out->meta);
 	}
-	rc = hash_and_store(p, a, o, &linked, &unlinked, e);
+	rc = hash_and_store(p, a, o, &unlinked, e);
 	if (!rc && versions)
 		track_keep_versions(a->out, old_files, &old_hash, &old_meta);
 	hashinfo_set(&old_hash, NULL, NULL);
@@ -536,8 +544,7 @@ static int add_one(struct project *p, struct adding *a, const struct add_opts *o
 		return -1;
 	if (write_down(p, a, w, e))
 		return -1;
-	if (linked)             /* the part, not the whole: a later checkout makes it anew */
-		strvec_take(&w->linked, path_rel(a->abs, p->repo->root));
+	a->written = true;
 	if (unlinked)
 		strvec_take(&p->unlinked, repo_show(p->repo, a->stage->file));
 	return 0;
@@ -567,7 +574,7 @@ static int lock_outs(struct project *p, const struct addings *a, struct pathlock
 
 static int add_all(struct project *p, struct addings *a, const struct add_opts *o, struct err *e)
 {
-	struct writing w = { METABATCH_INIT, STRVEC_INIT, STRVEC_INIT, a->n > 1 };
+	struct writing w = { METABATCH_INIT, STRVEC_INIT, a->n > 1 };
 	struct pathlock *lock = NULL;
 	int rc = 0;
 
@@ -578,7 +585,7 @@ static int add_all(struct project *p, struct addings *a, const struct add_opts *
 	else
 		for (size_t i = 0; i < a->n && !rc; i++)
 			rc = add_one(p, &a->v[i], o, &w, e);
-	rc = write_together(p, &w, rc != 0, e);
+	rc = write_together(p, a, &w, rc != 0, e);
 	pathlock_release(lock);
 	return rc;
 }

@@ -14,41 +14,54 @@
 
 #define FACT_KIND "link"
 
-struct fact { uint64_t ino; unsigned char print[16]; };
-
-static void describe(const struct wtree *w, struct fact *f)
+void links_note(struct links_note *out, const struct stat *st, const struct walk *members)
 {
+	size_t n = S_ISDIR(st->st_mode) ? members->n : 0;
 	struct md5 m;
 
-	memset(f, 0, sizeof(*f));
-	f->ino = w->st.st_ino;
+	memset(out, 0, sizeof(*out));
+	out->ino = st->st_ino;
 	md5_init(&m);
-	if (!w->is_dir) {
-		int64_t n[3] = { w->st.st_size, w->st.st_mtim.tv_sec, w->st.st_mtim.tv_nsec };
+	if (!S_ISDIR(st->st_mode)) {
+		int64_t is[3] = { st->st_size, st->st_mtim.tv_sec, st->st_mtim.tv_nsec };
 
-		md5_update(&m, n, sizeof(n));
+		md5_update(&m, is, sizeof(is));
 	}
-	for (size_t i = 0; i < w->walk.n; i++) {
-		const struct walk_file *g = &w->walk.f[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct walk_file *g = &members->f[i];
 
 		md5_update(&m, g->path, strlen(g->path) + 1);
 		md5_update(&m, &g->size, sizeof(g->size));
 		md5_update(&m, &g->mtime_ns, sizeof(g->mtime_ns));
 	}
-	md5_final(&m, f->print);
+	md5_final(&m, out->print);
+}
+
+void links_save_note(struct project *p, const char *rel, const struct links_note *n)
+{
+	struct state *s = project_state(p);
+
+	if (s)
+		state_put_fact(s, FACT_KIND, rel, n, sizeof(*n));
+}
+
+bool links_look(struct project *p, const char *rel, struct links_note *out)
+{
+	autoerr struct err none = ERR_INIT;
+	autowtree w = WTREE_INIT;
+
+	if (wtree_read(p, rel, false, 0, &w, &none) || !w.present)
+		return false;
+	links_note(out, &w.st, &w.walk);
+	return true;
 }
 
 void links_save(struct project *p, const char *rel)
 {
-	autoerr struct err none = ERR_INIT;
-	autowtree w = WTREE_INIT;
-	struct state *s = project_state(p);
-	struct fact f;
+	struct links_note n;
 
-	if (!s || wtree_read(p, rel, false, 0, &w, &none) || !w.present)
-		return;
-	describe(&w, &f);
-	state_put_fact(s, FACT_KIND, rel, &f, sizeof(f));
+	if (project_state(p) && links_look(p, rel, &n))
+		links_save_note(p, rel, &n);
 }
 
 struct candidate { struct strvec *names; const struct strvec *used; };
@@ -57,7 +70,7 @@ static int collect(const char *key, const void *value UNUSED, size_t size, void 
 {
 	struct candidate *c = data;
 
-	if (size == sizeof(struct fact) && !strvec_has_sorted(c->used, key))
+	if (size == sizeof(struct links_note) && !strvec_has_sorted(c->used, key))
 		strvec_push(c->names, key);
 	return 0;
 }
@@ -120,11 +133,11 @@ undo:
 
 static bool is_as_recorded(struct project *p, const char *rel, const struct wtree *w)
 {
-	struct fact then, now;
+	struct links_note then, now;
 
 	if (!w->present || !state_get_fact(project_state(p), FACT_KIND, rel, &then, sizeof(then)))
 		return false;
-	describe(w, &now);
+	links_note(&now, &w->st, &w->walk);
 	return !memcmp(&then, &now, sizeof(now));
 }
 

@@ -9,7 +9,6 @@
 #include "core/cache/ingest.h"
 #include "core/cache/store.h"
 #include "core/cache/tree.h"
-#include "core/data/links.h"
 #include "core/data/project.h"
 #include "core/data/track_own.h"
 #include "core/repo/gitrepo.h"
@@ -352,7 +351,7 @@ static size_t to_place(struct project *p, struct ingest *in, const char *abs, co
 	return n;
 }
 
-int content_link(struct project *p, const char *abs, bool legacy, const struct content *c, bool *unlinked, struct err *e)
+int content_link(struct project *p, const char *abs, bool legacy, struct content *c, bool *unlinked, struct err *e)
 {
 	autofree struct place *v = NULL;
 	const enum link_kind *types;
@@ -373,6 +372,7 @@ int content_link(struct project *p, const char *abs, bool legacy, const struct c
 		*unlinked = true;
 		return 0;
 	}
+	c->moved = n > 0 || types[0] == LINK_HARDLINK;  /* which the import itself may have made */
 	if (n && place_all(&in, abs, v, n, e))
 		return -1;
 	if (c->is_dir || lstat(abs, &st) || S_ISLNK(st.st_mode))
@@ -382,6 +382,22 @@ int content_link(struct project *p, const char *abs, bool legacy, const struct c
 	if (c->meta.isexec && !(st.st_mode & 0100) && chmod(abs, (st.st_mode & 07777) | 0100))
 		return err_sys(e, "cannot set the mode of '%s'", abs);
 	return 0;
+}
+
+bool content_note(struct project *p, const char *rel, const struct content *c, struct links_note *out)
+{
+	if (c->moved)
+		return links_look(p, rel, out);
+	links_note(out, &c->st, &c->w);
+	return true;
+}
+
+static void remember(struct project *p, const char *rel, const struct content *c)
+{
+	struct links_note n;
+
+	if (content_note(p, rel, c, &n))
+		links_save_note(p, rel, &n);
 }
 
 /* Outputs */
@@ -558,7 +574,7 @@ static int store_part(struct project *p, struct item *out, const char *inside, i
 	if (content_link(p, abs, legacy, &c, &unlinked, e))
 		return -1;
 	if (!unlinked)
-		links_save(p, rel);
+		remember(p, rel, &c);
 	return 0;
 }
 
@@ -619,7 +635,7 @@ int track_save(struct project *p, struct item *out, unsigned flags, struct err *
 		return -1;
 	track_set(out, &c, legacy);
 	if (import && out->path && !(flags & TRACK_NO_RELINK) && !unlinked)
-		links_save(p, out->path);
+		remember(p, out->path, &c);
 	if (unlinked)
 		strvec_push(&p->unlinked, shown);
 	return out->is_out && !(flags & TRACK_NO_GIT) ? track_ignore(p, out, e) : 0;

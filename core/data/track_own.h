@@ -5,6 +5,7 @@
 #define DATA_TRACK_OWN_H
 
 #include "core/cache/ingest.h"
+#include "core/data/links.h"
 #include "core/data/track.h"
 #include "core/stage/stage.h"
 
@@ -17,6 +18,7 @@ struct content {
 	struct tree *tree;              /* directories */
 	struct oid id;
 	struct meta meta;
+	bool moved;                     /* content_link() put something in the place of what the walk saw */
 };
 #define CONTENT_INIT { .meta = META_INIT }
 void content_release(struct content *c);
@@ -32,7 +34,9 @@ int  content_read_as(struct project *p, const char *abs, const char *rel, bool l
 		     const enum link_kind *types, size_t ntypes, struct content *c, struct err *e);
 int  content_store_tree(struct project *p, bool legacy, const struct tree *t, struct err *e);
 /* Makes the files links of the configured kind. *unlinked: no kind works here, nothing was changed. */
-int  content_link(struct project *p, const char *abs, bool legacy, const struct content *c, bool *unlinked, struct err *e);
+int  content_link(struct project *p, const char *abs, bool legacy, struct content *c, bool *unlinked, struct err *e);
+/* links_look(), by the walk's look where that is still true. */
+bool content_note(struct project *p, const char *rel, const struct content *c, struct links_note *out);
 
 /* True when DVC keeps this output out of git by a line in a .gitignore. */
 bool track_wants_ignore(const struct project *p, const struct item *out);
