@@ -58,7 +58,7 @@ int sync_failures(const struct transfer_result *r, const char *method, struct er
 		if (f->implied)
 			continue;
 		ui_error("failed to transfer '%s' - %s", hex, f->msg);
-		if (!str_starts(f->msg, "[Errno"))      /* DVC's own words stand alone */
+		if (!ui_is_quiet() && !str_starts(f->msg, "[Errno"))    /* DVC's own words stand alone */
 			ui_note("It is '%s'.", f->path);
 	}
 	if (r->nfail)

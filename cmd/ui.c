@@ -215,8 +215,6 @@ void ui_note(const char *fmt, ...)
 	autofree char *text = NULL;
 	va_list ap;
 
-	if (ui.quiet)
-		return;
 	va_start(ap, fmt);
 	text = xvasprintf(fmt, ap);
 	va_end(ap);
@@ -230,7 +228,8 @@ void ui_err(const struct err *e)
 		"\nHaving any troubles? Hit us up at https://dvc.org/support, we are always happy to help!\n";
 
 	if (e->report) {
-		ui_note("%s", e->msg);
+		if (!ui.quiet)
+			ui_note("%s", e->msg);
 		return;
 	}
 	ui_error("%s", e->msg ? e->msg : "unknown failure");

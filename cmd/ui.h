@@ -17,7 +17,7 @@ void ui_init(bool quiet, int verbose);
 bool ui_is_quiet(void);
 void ui_out(const char *fmt, ...) PRINTF(1, 2);         /* a result, no newline added; silenced by -q as in DVC */
 void ui_force(const char *fmt, ...) PRINTF(1, 2);       /* the same, also with -q (version, rows of a table) */
-void ui_note(const char *fmt, ...) PRINTF(1, 2);        /* a plain line on stderr (DVC's ui.error_write) */
+void ui_note(const char *fmt, ...) PRINTF(1, 2);        /* a plain line on stderr, also with -q (DVC's ui.error_write) */
 void ui_out_bytes(const void *p, size_t n);
 void ui_flush(void);             /* of stdout; ui_finish() tells a failure */
 void ui_info(const char *fmt, ...) PRINTF(1, 2);        /* a line on stdout; silenced by -q */
