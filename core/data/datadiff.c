@@ -282,6 +282,7 @@ int data_diff(struct project *p, const char *a, const char *b, const struct strv
 {
 	struct side from = { 0 }, to = { 0 };
 	struct gitrepo *g = NULL;
+	bool with_missing = !b;
 	int rc = -1;
 
 	if (repo_git(p->repo, &g, e))
@@ -291,15 +292,15 @@ int data_diff(struct project *p, const char *a, const char *b, const struct strv
 			       "repo, try updating the DVC configuration with `dvc config core.no_scm false`.");
 	if (!gitrepo_has_commits(g))
 		return 0;
-	if (!strcmp(a, "workspace"))
-		a = NULL;
 	if (b && !strcmp(b, "workspace"))
 		b = NULL;
-	if ((a && resolve(p, a, from.sha, e)) || (b && resolve(p, b, to.sha, e)))
+	if (!strcmp(a, "workspace") && b)       /* DVC has the work tree on the new side only */
+		return resolve(p, b, to.sha, e);
+	if (resolve(p, a, from.sha, e) || (b && resolve(p, b, to.sha, e)))
 		return -1;
 	if (!strcmp(from.sha, to.sha)) {
 		/* Nothing to compare; under one name a target that is missing is told all the same. */
-		rc = targets && targets->n && a && b && !strcmp(a, b) &&
+		rc = targets && targets->n && b && !strcmp(a, b) &&
 			(side_open(p, &from, a, targets, e) || refuse_missing(&from, &from, e)) ? -1 : 0;
 		goto undo;
 	}
@@ -311,11 +312,11 @@ int data_diff(struct project *p, const char *a, const char *b, const struct strv
 		rc = 0;
 		goto undo;
 	}
-	if (a && b && from.sel.n + to.sel.n < 2000)
+	if (b && from.sel.n + to.sel.n < 2000)
 		drop_equal(&from.sel, &to.sel);
-	if (side_fill(&from, !a, e) || side_fill(&to, !b, e))
+	if (side_fill(&from, false, e) || side_fill(&to, !b, e))
 		goto undo;
-	rc = compare_sides(p, &from, &to, !b, out, e);
+	rc = compare_sides(p, &from, &to, with_missing, out, e);
 undo:
 	side_release(&from);
 	side_release(&to);

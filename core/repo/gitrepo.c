@@ -157,15 +157,16 @@ static bool resolve_plain(struct gitrepo *g, const char *name, char out[41])
 	return ok;
 }
 
-/* "name" peeled to a commit. */
+/* "name" peeled to a commit. libgit2 1.5 knows "@" alone as HEAD, and nothing that goes on from it. */
 static bool resolve_commit(struct gitrepo *g, const char *name, char out[41])
 {
+	autofree char *of_head = name[0] == '@' && (name[1] == '~' || name[1] == '^') ? xasprintf("HEAD%s", name + 1) : NULL;
 	git_object *o = NULL, *commit = NULL;
 	bool ok = false;
 
 	if (resolve_plain(g, name, out))
 		return true;
-	if (lg.git_revparse_single(&o, g->repo, name))
+	if (lg.git_revparse_single(&o, g->repo, of_head ? of_head : name))
 		return false;
 	if (!lg.git_object_peel(&commit, o, GIT_OBJECT_COMMIT)) {
 		lg.git_oid_tostr(out, 41, lg.git_object_id(commit));
