@@ -115,7 +115,7 @@ static int read_head(struct erepo *r, struct err *e)
 		return 0;
 	if (gitrepo_open(&g, scm, e))
 		return -1;
-	rc = gitrepo_resolve(g, "HEAD", r->sha, e);
+	rc = r->direct && !gitrepo_has_commits(g) ? 0 : gitrepo_resolve(g, "HEAD", r->sha, e);
 	gitrepo_close(g);
 	return rc;
 }

@@ -30,7 +30,7 @@ struct erepo_opts {
 struct erepo;
 int  erepo_open(struct erepo **out, const char *url, const struct erepo_opts *o, struct err *e);
 void erepo_close(struct erepo *r);
-const char *erepo_rev(const struct erepo *r);           /* full commit id; "" of a directory without git */
+const char *erepo_rev(const struct erepo *r);           /* full commit id; "" of a directory without git, or without commits */
 
 /* What lies at a path: files to copy, and objects. */
 struct epart { char *rel; char *file; struct oid id; bool legacy; uint64_t size; struct item *item; };

@@ -20,6 +20,7 @@
 #include "core/data/source.h"
 #include "core/data/track_own.h"
 #include "core/data/transfer.h"
+#include "core/repo/gitrepo.h"
 #include "core/repo/repo.h"
 #include "core/stage/index.h"
 #include "core/stage/pointer.h"
@@ -42,7 +43,7 @@ static int open_source(const struct project *p, const struct item *d, const char
 		       struct err *e)
 {
 	const struct node *remote = node_get(d->repo, "remote");
-	autofree char *url = import_repo_url(p, d);
+	autofree char *url = import_repo_url(p, d), *git = NULL;
 	struct erepo_opts o = { .path = d->def, .rev = rev, .config = node_get(d->repo, "config"), .jobs = jobs };
 
 	if (node_is(remote, NODE_STR))
@@ -54,6 +55,9 @@ static int open_source(const struct project *p, const struct item *d, const char
 	if (*erepo_rev(*out))
 		return 0;
 	erepo_close(*out);
+	git = git_find_root(url);
+	if (git)
+		return err_set(e, ERR_FAIL, "Empty git repo");
 	return err_set(e, ERR_FAIL, "Only supported for Git repositories. If you're seeing this error in a Git repo, try "
 		       "updating the DVC configuration with `dvc config core.no_scm false`.");
 }
