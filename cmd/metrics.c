@@ -45,13 +45,26 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* A name from the root, seen from where the user stands; what leads out of the root DVC resolves below the user's directory. */
+static char *shown_path(const struct repo *r, const char *rel)
+{
+	autofree char *from = NULL, *to = NULL, *norm = NULL;
+
+	if (!*r->cwd_rel || !str_starts(rel, "../"))
+		return repo_show(r, rel);
+	from = path_join(r->cwd, r->cwd_rel);
+	to = path_join(r->cwd, rel);
+	norm = path_norm(to);
+	return path_rel(norm, from);
+}
+
 /* Paths relative to where the user stands. */
 static struct node *shown_paths(const struct session *s, const struct node *by_path)
 {
 	struct node *out = node_map();
 
 	for (size_t i = 0; i < by_path->n; i++) {
-		autofree char *name = repo_show(s->repo, by_path->k[i]->text);
+		autofree char *name = shown_path(s->repo, by_path->k[i]->text);
 
 		node_set(out, name, node_copy(by_path->v[i]));
 	}

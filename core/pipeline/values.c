@@ -114,8 +114,8 @@ static int collect_files(struct collect *c, struct err *e)
 	for (size_t i = 0; c->o->targets && i < c->o->targets->n; i++) {
 		const char *target = c->o->targets->v[i];
 		bool below_root = c->o->kind == VALUES_PARAMS && *target != '/';        /* else below where the user stands */
-		autofree char *abs = below_root ? path_join(r->root, target) : path_abs(target), *norm = path_norm(abs);
-		autofree char *path = path_rel(norm, r->root);
+		autofree char *abs = below_root ? xstrdup(target) : path_abs(target), *norm = path_norm(abs);
+		autofree char *path = below_root ? take(norm) : path_rel(norm, r->root);
 
 		want(c, strcmp(path, ".") ? path : "", NULL);
 	}
@@ -306,15 +306,26 @@ static bool is_stored(struct collect *c, const char *rel)
 	return i ? i->cache : !find_object(c, rel, &id, &store, &none);
 }
 
-static void read_file(struct collect *c, struct node *data, const char *rel, const struct node *keys)
+/* DVC's view of a repository has nothing above its root: '..' stays there. */
+static const char *inside_root(const char *rel)
 {
+	while (str_starts(rel, "../"))
+		rel += 3;
+	return strcmp(rel, "..") ? rel : "";
+}
+
+/* 'shown': the name as it was asked for, which may lead out of the root. */
+static void read_file(struct collect *c, struct node *data, const char *shown, const struct node *keys)
+{
+	const char *rel = inside_root(shown);
 	autostr struct str text = STR_INIT;
 
 	if (read_text(c, rel, &text))
-		node_set(data, rel, parse_values(c->o->kind, rel, &text, keys));
+		node_set(data, shown, parse_values(c->o->kind, shown, &text, keys));
 	else
-		node_set(data, rel, is_stored(c, rel) ?
-			 error_node("FileNotFoundError", "[Errno 2] No storage files available: '%s'", rel) : absent(rel));
+		node_set(data, shown, is_stored(c, rel) ?
+			 error_node("FileNotFoundError", "[Errno 2] No storage files available: '%s'", shown) :
+			 absent(shown));
 }
 
 /* What DVC shows of nobody's data: its own files, and what is ignored. */
@@ -355,8 +366,9 @@ static void list_files(struct ignore *g, const char *base, const char *abs, cons
 }
 
 /* A directory that is declared or named stands for every file in it. */
-static void read_dir(struct collect *c, struct node *data, const char *rel, const struct node *keys)
+static void read_dir(struct collect *c, struct node *data, const char *shown, const struct node *keys)
 {
+	const char *rel = inside_root(shown);
 	autofree char *abs = repo_abs(c->p->repo, rel);
 	autostrvec struct strvec names = STRVEC_INIT;
 	struct item *i = index_out_at(c->x, rel);
@@ -385,18 +397,19 @@ static void read_dir(struct collect *c, struct node *data, const char *rel, cons
 		tree_free(t);
 	}
 	for (size_t k = 0; k < names.n; k++) {
-		autofree char *path = path_join(rel, names.v[k]);
+		autofree char *path = path_join(shown, names.v[k]);
 
 		if (!is_hidden(NULL, rel, names.v[k], false))
 			read_file(c, data, path, keys);
 	}
 }
 
-static bool stands_for_dir(struct collect *c, const char *rel)
+static bool stands_for_dir(struct collect *c, const char *shown)
 {
+	const char *rel = inside_root(shown);
 	struct item *i = index_out_at(c->x, rel);
 
-	if (srctree_is_file(c->tree, rel) || !strcmp(rel, "..") || str_starts(rel, "../"))
+	if (srctree_is_file(c->tree, rel))
 		return false;
 	return srctree_is_dir(c->tree, rel) || (i && i->cache && hashinfo_is_dir(&i->hash));
 }
@@ -486,7 +499,7 @@ static int gather(struct project *p, struct srctree *t, const struct values_opts
 	for (size_t i = 0; i < c.files->n; i++) {
 		const char *rel = c.files->k[i]->text;
 
-		if (why.code && !srctree_is_file(t, rel)) {
+		if (why.code && !srctree_is_file(t, inside_root(rel))) {
 			autofree char *what = brief(why.msg);
 			struct node *failed = node_map();
 
