@@ -68,7 +68,7 @@ static const struct pos hook_pos[] = {
 	{ "args", '*', offsetof(struct hook_args, args), "Arguments passed by GIT or pre-commit tool." }, POS_END
 };
 #define REQUIRED(name, field, help) \
-	{ 0, name, OPT_K_STR, NULL, offsetof(struct merge_args, field), help, NULL, NULL, NULL, NULL, true, false }
+	{ 0, name, OPT_K_TEXT, NULL, offsetof(struct merge_args, field), help, NULL, NULL, NULL, NULL, true, false }
 static const struct opt merge_opts[] = {
 	REQUIRED("ancestor", ancestor, "Ancestor's version of the conflicting file."),
 	REQUIRED("our", our, "Current version of the conflicting file."),

@@ -231,8 +231,8 @@ static int run(struct session *s, void *args, struct err *e)
 	int rc;
 
 	a->most = -1;
-	if (a->level && !str_to_i64(a->level, &a->most))
-		return err_set(e, ERR_USAGE, "argument -L/--level: invalid int value: '%s'", a->level);
+	if (a->level)
+		opts_int(a->level, &a->most);
 	rc = pairs_map(&a->fs_config, "--fs-config", &over, e);
 	if (!rc)
 		rc = config_check_options(c, a->url, &over, e);
@@ -263,7 +263,7 @@ static int run(struct session *s, void *args, struct err *e)
 static const struct opt options[] = {
 	OPT_FLAG('R', "recursive", list_url_args, recursive, "List files in all directories below."),
 	OPT_FLAG('T', "tree", list_url_args, tree, "Draw a tree."),
-	OPT_STR('L', "level", "depth", list_url_args, level, "How deep to go."),
+	OPT_ROW('L', "level", OPT_K_NUMBER, "depth", list_url_args, level, "How deep to go.", NULL, NULL),
 	OPT_FLAG(0, "size", list_url_args, size, "Show sizes."),
 	OPT_PAIRS(0, "fs-config", "<name>=<value>", list_url_args, fs_config, "Options for the server."),
 	OPT_END

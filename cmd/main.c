@@ -17,7 +17,7 @@ static const struct opt global_opts[] = {
 	OPT_COMMON,
 	OPT_PLAIN('h', "help", OPT_K_HELP, "Show this help message and exit."),
 	OPT_PLAIN('V', "version", OPT_K_VERSION, "Show program's version."),
-	OPT_STR(0, "cd", "<path>", global_args, cd, "Change to directory before executing."),
+	OPT_ROW(0, "cd", OPT_K_TEXT, "<path>", global_args, cd, "Change to directory before executing.", NULL, NULL),
 	OPT_FLAG(0, "wait-for-lock", global_args, wait_for_lock,
 		 "Wait for the lock as long as it takes."),     /* as is always done (repolock.h, K2) */
 	OPT_END

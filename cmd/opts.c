@@ -85,6 +85,7 @@ static char nargs_of(const struct opt *o)
 {
 	switch (o->kind) {
 	case OPT_K_STR:
+	case OPT_K_TEXT:
 	case OPT_K_INT:
 	case OPT_K_LIST:
 	case OPT_K_CHOICE:
@@ -339,6 +340,12 @@ static int check_pairs(struct level *l, const struct opt *o, char **v, int n, st
 	return 0;
 }
 
+/* DVC's commands ask Python whether a text is true: an empty one, of a variable that a script left unset, is none. */
+static const char *text_or_none(const char *v)
+{
+	return v && *v ? v : NULL;
+}
+
 static void store(struct level *l, const struct opt *o, const char *name, char **v, int n)
 {
 	char *at = (char *)l->out->args + o->offset;
@@ -354,8 +361,9 @@ static void store(struct level *l, const struct opt *o, const char *name, char *
 		for (int i = 0; i < n; i++)
 			strvec_push((struct strvec *)at, v[i]);
 		break;
-	case OPT_K_OPTSTR: *(const char **)at = n ? v[0] : o->fallback; break;
-	case OPT_K_STR:
+	case OPT_K_OPTSTR: *(const char **)at = n ? text_or_none(v[0]) : o->fallback; break;
+	case OPT_K_STR: *(const char **)at = text_or_none(v[0]); break;
+	case OPT_K_TEXT:
 	case OPT_K_NUMBER:
 	case OPT_K_CHOICE: *(const char **)at = v[0]; break;
 	case OPT_K_QUIET: l->out->quiet = true; break;

@@ -20,7 +20,8 @@ struct cmd;
 
 enum opt_kind {
 	OPT_K_END, OPT_K_FLAG /* bool true */, OPT_K_UNFLAG /* bool false; the args struct is zeroed: use an inverted name */,
-	OPT_K_STR /* const char * */, OPT_K_INT /* int64_t */, OPT_K_LIST /* strvec, repeatable, one value each */,
+	OPT_K_STR /* const char *; an empty text is none, as to Python */, OPT_K_TEXT /* const char * as typed */,
+	OPT_K_INT /* int64_t */, OPT_K_LIST /* strvec, repeatable, one value each */,
 	OPT_K_STRS /* strvec, nargs '*' or '+' after one option */, OPT_K_OPTSTR /* const char *, value optional: 'fallback' */,
 	OPT_K_NUMBER /* const char *, for opts_int() */,
 	OPT_K_CHOICE /* const char *, must be one of 'choices' (comma separated) */,

@@ -513,7 +513,7 @@ static int run_list(struct session *s, void *args, struct err *e)
 }
 
 static const struct opt add_opts[] = {
-	{ 'n', "name", OPT_K_STR, "name", offsetof(struct add_args, name), "Name of the stage to add", NULL, NULL, NULL, NULL,
+	{ 'n', "name", OPT_K_TEXT, "name", offsetof(struct add_args, name), "Name of the stage to add", NULL, NULL, NULL, NULL,
 	  true, false },
 	OPT_FLAG('f', "force", add_args, force, "Overwrite existing stage"),
 	OPT_LIST('d', "deps", "<path>", add_args, deps, "Declare dependencies for reproducible cmd."),
