@@ -107,7 +107,7 @@ static int try_repo_at(struct repo **out, const char *dir, struct err *e)
 
 static int read_head(struct erepo *r, struct err *e)
 {
-	autofree char *scm = git_find_root(r->root);
+	autofree char *scm = git_find_root(r->top);     /* a nested one may be a submodule: its commits are not those of the URL */
 	struct gitrepo *g = NULL;
 	int rc;
 
