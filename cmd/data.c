@@ -42,25 +42,36 @@ static void set_list(struct node *map, const char *key, const struct strvec *v)
 		node_set(map, key, list_of(v));
 }
 
+static void set_renames(struct node *map, const struct renames *r)
+{
+	struct node *list;
+
+	if (!r->n)
+		return;
+	list = node_seq();
+	for (size_t i = 0; i < r->n; i++) {
+		struct node *m = node_map();
+
+		node_set(m, "old", node_str(r->v[i].old));
+		node_set(m, "new", node_str(r->v[i].now));
+		node_push(list, m);
+	}
+	node_set(map, "renamed", list);
+}
+
+/* The kinds in the order in which DVC meets them: what is new by name, what is gone last. */
 static struct node *changes_of(const struct data_changes *c)
 {
-	struct node *n = node_map(), *list;
+	struct node *n = node_map();
 
 	set_list(n, "modified", &c->modified);
-	set_list(n, "added", &c->added);
-	set_list(n, "deleted", &c->deleted);
 	set_list(n, "unknown", &c->unknown);
-	if (c->renamed.n) {
-		list = node_seq();
-		for (size_t i = 0; i < c->renamed.n; i++) {
-			struct node *m = node_map();
-
-			node_set(m, "old", node_str(c->renamed.v[i].old));
-			node_set(m, "new", node_str(c->renamed.v[i].now));
-			node_push(list, m);
-		}
-		node_set(n, "renamed", list);
-	}
+	if (c->renamed_first)
+		set_renames(n, &c->renamed);
+	set_list(n, "added", &c->added);
+	if (!c->renamed_first)
+		set_renames(n, &c->renamed);
+	set_list(n, "deleted", &c->deleted);
 	return n;
 }
 

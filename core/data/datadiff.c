@@ -412,6 +412,8 @@ static void file_change(struct data_changes *out, const struct dchange *c)
 		list = &out->unknown;
 		break;
 	case DCHANGE_RENAME:
+		if (!out->renamed.n)
+			out->renamed_first = !out->added.n;
 		GROW(out->renamed.v, out->renamed.n, out->renamed.cap);
 		out->renamed.v[out->renamed.n].old = shown(c->old);
 		out->renamed.v[out->renamed.n++].now = shown(c->now);

@@ -16,6 +16,7 @@ struct renames { struct { char *old, *now; } *v; size_t n, cap; };
 struct data_changes {
 	struct strvec modified, added, deleted, unknown, unchanged;
 	struct renames renamed;
+	bool renamed_first;             /* the first of them has a name before all that were added */
 };
 struct data_status {
 	struct strvec not_in_cache, not_in_remote, untracked, unchanged;
