@@ -69,7 +69,11 @@ static void set_locked(struct item *d, const char *sha)
 
 static int fail_absent(const char *path, struct err *e)
 {
-	err_set(e, ERR_NOTFOUND, "unexpected error - ['%s']", path);
+	autonode struct node *name = node_str(path);
+	autostr struct str quoted = STR_INIT;
+
+	node_py_repr(&quoted, name);
+	err_set(e, ERR_NOTFOUND, "unexpected error - [%s]", str_cstr(&quoted));
 	e->exit_status = 255;
 	return -1;
 }
