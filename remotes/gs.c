@@ -183,7 +183,8 @@ static enum rclass failed(struct gs *z, struct hop *o, const struct hresp *a)
 	}
 	c = http_class_of_status(o->op, a->status);
 	/* Without a bucket no object will fare better: this stops the whole run, as a refused login does. */
-	if (a->status == 404 && ((text && str_starts(text, "The specified bucket")) || o->op->kind == ROP_PUT))
+	if (a->status == 404 && o->op->kind != ROP_STAT
+	    && ((text && str_starts(text, "The specified bucket")) || o->op->kind == ROP_PUT))
 		c = RC_AUTH;
 	if (a->status == 412 || a->status == 304)
 		c = o->op->flags & ROP_IF_ABSENT ? RC_EXISTS : RC_FATAL;
@@ -200,13 +201,28 @@ static enum rclass failed(struct gs *z, struct hop *o, const struct hresp *a)
 	return c == RC_OK ? RC_FATAL : c;
 }
 
+/* The service's etag is base64 of some bytes; DVC records those in hexadecimal. */
+static char *etag_of(const struct node *object)
+{
+	const char *text = node_get_str(object, "etag");
+	autofree unsigned char *bytes = NULL;
+	size_t n;
+	char *hex;
+
+	if (!text || base64_decode(text, &bytes, &n))
+		return xstrdup(text ? text : "");
+	hex = xcalloc(1, 2 * n + 1);
+	hex_encode(hex, bytes, n);
+	return hex;
+}
+
 static enum rclass succeeded(struct hop *o, const struct hresp *a)
 {
 	autonode struct node *n = NULL;
 	autoerr struct err ignored = ERR_INIT;
 	struct rop *op = o->op;
 	char size[32] = "";
-	autofree char *b64 = NULL;
+	autofree char *b64 = NULL, *etag = NULL;
 	const char *md5;
 
 	if (op->kind == ROP_DELETE)
@@ -217,7 +233,8 @@ static enum rclass succeeded(struct hop *o, const struct hresp *a)
 	}
 	if (json_parse(&n, str_cstr(&a->body), a->body.len, "answer", &ignored))
 		return http_fail(o, a, RC_RETRY, NULL, "the answer is no JSON");
-	take_number(n, "etag", op->etag, sizeof(op->etag));
+	etag = etag_of(n);
+	snprintf(op->etag, sizeof(op->etag), "%s", etag);
 	take_number(n, "generation", op->version_id, sizeof(op->version_id));
 	take_number(n, "size", size, sizeof(size));
 	if (op->kind == ROP_STAT)
@@ -323,7 +340,8 @@ static int list_page(struct gs *z, struct listing *l, const struct hresp *a, str
 		return -1;
 	items = node_get(n, "items");
 	for (i = 0; node_is(items, NODE_SEQ) && i < items->n; i++) {
-		const char *name = node_get_str(items->v[i], "name"), *etag = node_get_str(items->v[i], "etag");
+		const char *name = node_get_str(items->v[i], "name");
+		autofree char *etag = etag_of(items->v[i]);
 		char size[32] = "";
 		uint64_t bytes;
 
@@ -332,7 +350,7 @@ static int list_page(struct gs *z, struct listing *l, const struct hresp *a, str
 			return err_set(e, ERR_PARSE, "the listing has an object without name or size");
 		if (strncmp(name, z->prefix, skip) != 0 || !name[skip] || str_ends(name, "/"))
 			continue;
-		if (l->fn(name + skip, bytes, etag ? etag : "", l->data, e))
+		if (l->fn(name + skip, bytes, etag, l->data, e))
 			return -1;
 	}
 	next = node_get_str(n, "nextPageToken");
@@ -353,7 +371,8 @@ static int gs_list_next(struct http_remote *h, struct listing *l, struct hreq *q
 	}
 	if (a && a->status != 200)
 		return err_set(e, a->status == 401 || a->status == 403 ? ERR_AUTH : a->status >= 500 || a->status == 429 ?
-			       ERR_TEMP : ERR_FAIL, "HTTP %d%s", a->status, a->status == 404 ? ": no such bucket" : "");
+			       ERR_TEMP : a->status == 404 ? ERR_NOTFOUND : ERR_FAIL,
+			       "HTTP %d%s", a->status, a->status == 404 ? ": no such bucket" : "");
 	if (a)
 		return list_page(z, l, a, e);
 	prefix = xasprintf("%s%s", z->prefix, l->prefix);

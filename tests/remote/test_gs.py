@@ -1,5 +1,6 @@
 """Credentials of Google Cloud Storage: a service account signed here, a user's refresh token, the metadata server, nobody."""
 import base64
+import hashlib
 import json
 import subprocess
 
@@ -88,6 +89,17 @@ def test_anonymous_and_a_missing_bucket(repo_at):
     r.gd("remote", "modify", "r", "url", "gs://nothere/x")
     p = r.gd("push", code=None)
     assert p.code and "404" in p.err and "buckets create" in p.err
+
+
+def test_etags_of_pushed_versions_are_the_references(repo_at):
+    """Hexadecimal, of what the service gives in base64: else the reference takes every file for another one."""
+    r = repo_at(allow_anonymous_login="true", version_aware="true")
+    assert "1 file pushed" in r.gd("push").out
+    assert "etag: " + hashlib.md5(b"three").hexdigest() in r.text("f.dvc")      # what the emulator makes its etags of
+    before = r.text("f.dvc")
+    r.env.update(GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT="false")
+    assert "Everything is up to date." in r.dvc("push").out
+    assert r.text("f.dvc") == before
 
 
 def test_bad_credential_files_are_named(repo_at, tmp_path):
