@@ -254,6 +254,8 @@ static void hint_for(struct azure *z, struct err *e, const char *code)
 
 static enum rclass class_of(const struct rop *op, int status, const char *code)
 {
+	if (is(code, "ContainerNotFound") && op->kind == ROP_STAT)
+		return RC_ABSENT;
 	/* No object will fare better: this stops the whole run, with its hint, as a refused login does. */
 	if (is(code, "ContainerNotFound") || is(code, "ContainerDisabled") || is(code, "InvalidResourceName"))
 		return RC_AUTH;
@@ -420,7 +422,7 @@ static int list_answer(struct azure *z, struct listing *l, const struct hresp *a
 	}
 	if (a->status != 200) {
 		err_set(e, a->status == 401 || a->status == 403 ? ERR_AUTH : a->status >= 500 || a->status == 429 ? ERR_TEMP :
-			ERR_FAIL, "HTTP %d%s%s", a->status, *code ? ": " : "", code);
+			is(code, "ContainerNotFound") ? ERR_NOTFOUND : ERR_FAIL, "HTTP %d%s%s", a->status, *code ? ": " : "", code);
 		hint_for(z, e, code);
 		return -1;
 	}

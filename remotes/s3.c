@@ -343,7 +343,8 @@ int s3_refused_list(struct s3 *s, const struct hreq *q, const struct hresp *a, b
 		*again = true;
 		return err_set(e, ERR_TEMP, "something was put right");
 	}
-	err_set(e, c == RC_AUTH ? ERR_AUTH : c == RC_RETRY ? ERR_TEMP : ERR_FAIL, "HTTP %d%s%s%s%.200s", a->status,
+	err_set(e, c == RC_AUTH ? ERR_AUTH : c == RC_RETRY ? ERR_TEMP :
+		code && !strcmp(code, "NoSuchBucket") ? ERR_NOTFOUND : ERR_FAIL, "HTTP %d%s%s%s%.200s", a->status,
 		code ? ": " : "", code ? code : "", text ? ": " : "", text ? text : "");
 	if (why.code)
 		err_in(e, "%s", why.msg);

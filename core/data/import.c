@@ -348,12 +348,13 @@ int import_put(struct project *p, const char *tmp, struct item *out, bool force,
 static int bring_remote(struct project *p, struct source *s, struct stage *st, bool force, struct err *e)
 {
 	struct item *out = st->outs[0], *dep = st->deps[0];
+	bool read = source_is_read(s);
 	autofree char *tmp = NULL;
 
-	if (source_record(p, s, dep, e))
+	if (!read && source_record(p, s, dep, e))
 		return -1;
 	tmp = import_temp(p, out, e);
-	if (!tmp || source_fetch(s, tmp, p->repo->tmp_dir, e))
+	if (!tmp || source_fetch(s, tmp, p->repo->tmp_dir, e) || (read && source_record(p, s, dep, e)))
 		return -1;
 	return import_put(p, tmp, out, force, e);
 }
@@ -508,11 +509,29 @@ static int finish(struct project *p, struct stage *s, struct err *e)
 	return pointer_save(p->repo, s, e) || track_ignore(p, s->outs[0], e) ? -1 : 0;
 }
 
+/* Whether there is such a remote, with settings that DVC looks at as early. It connects to nothing. */
+static int check_source(struct project *p, const struct stage *s, struct err *e)
+{
+	autoerr struct err why = ERR_INIT;
+	struct source *src;
+
+	if (s->deps[0]->kind == DEP_REPO)
+		return 0;
+	if (!source_open_item(p, s->deps[0], 0, &src, &why)) {
+		source_close(src);
+		return 0;
+	}
+	if (why.code == ERR_AUTH && why.exit_status == 255)
+		return 0;               /* of a profile that is missing the use will tell */
+	err_move(e, &why);
+	return -1;
+}
+
 static int import_stage(struct project *p, struct stage *s, const char *url, const struct import_opts *o, struct err *e)
 {
 	int rc;
 
-	if (track_check_git(p, s->outs[0], e))
+	if (track_check_git(p, s->outs[0], e) || check_source(p, s, e))
 		return -1;
 	s->frozen = false;              /* not in the document's md5 anyway; set below */
 	if (o->no_exec) {

@@ -219,7 +219,7 @@ int import_update_worktree(struct project *p, struct item *out, const char *remo
 	s->versioned = s->remote && (s->remote->caps & REMOTE_VERSIONS);
 	rc = source_look(s, e);
 	if (!rc && !s->versioned)
-		rc = err_set(e, ERR_CONFIG, "the remote '%s' keeps no versions", remote);
+		rc = err_set(e, ERR_CONFIG, "config file error: worktree remotes require version_aware cloud");
 	else if (!rc && !s->present)
 		notice(NOTICE_WARN, "Could not update '%s', it does not exist in the remote", shown);
 	else if (!rc)

@@ -42,6 +42,17 @@ void source_close(struct source *s)
 	free(s);
 }
 
+/* What decides how a file is told from another: "remote://" is no kind of its own. */
+static const char *place_url(const struct source *s)
+{
+	return s->remote ? s->remote->url : s->url;
+}
+
+bool source_is_read(const struct source *s)
+{
+	return s->remote && !strcmp(hash_name_of_url(place_url(s)), "md5");
+}
+
 /* A letter that stands escaped in a URL's path, or -1. */
 static int escaped(const char *s)
 {
@@ -214,6 +225,12 @@ static void asked_free(struct asked *a)
 	free(a);
 }
 
+/* Of a bucket that never kept versions: S3's own word, which DVC reads in the listing and which may be asked for. */
+static char *unnamed_version(const struct source *s)
+{
+	return str_starts(place_url(s), "s3:") ? xstrdup("null") : NULL;
+}
+
 static void version_known(struct rop *op, enum rclass c)
 {
 	struct asked *a = op->user;
@@ -223,7 +240,7 @@ static void version_known(struct rop *op, enum rclass c)
 	if (c == RC_OK || c == RC_EXISTS) {
 		free(f->etag);
 		f->etag = xstrdup(op->etag);
-		f->version = *op->version_id ? xstrdup(op->version_id) : NULL;
+		f->version = *op->version_id ? xstrdup(op->version_id) : unnamed_version(a->s);
 		a->s->size += op->size - f->size;
 		f->size = op->size;
 	} else if (!a->ops->err.code) {
@@ -260,8 +277,15 @@ static int look_listed(struct source *s, struct err *e)
 	if (!(s->remote->caps & REMOTE_LIST))
 		return 0;
 	s->size = 0;
-	if (s->remote->ops->list(s->remote, prefix, found, s, e))
-		return e->code == ERR_NOTFOUND ? (err_release(e), 0) : -1;
+	if (s->remote->ops->list(s->remote, prefix, found, s, e)) {
+		if (e->code != ERR_NOTFOUND)
+			return -1;
+		if (!source_is_read(s)) {       /* nor is what it would be in: a bucket */
+			free(s->why);
+			s->why = take(e->msg);
+		}
+		err_release(e);
+	}
 	if (s->n)
 		qsort(s->v, s->n, sizeof(*s->v), by_rel);
 	s->present = s->is_dir = s->n > 0;
@@ -285,20 +309,21 @@ static char *made_checksum(const struct source *s, const struct map *facts)
 	const char *length = map_get(facts, "Content-Length"), *type = map_get(facts, "Content-Type");
 	const char *ranges = map_get(facts, "Accept-Ranges");
 	char *url = map_get(facts, "url");
+	autofree char *name = str_starts(s->url, "remote://") ? xasprintf("%s/%s", s->remote->url, s->key) : xstrdup(s->url);
 	autonode struct node *info = node_map();
 	autostr struct str text = STR_INIT;
 	__uint128_t n = 0;
 	unsigned char md5[16];
 	char digits[40], *at = digits + sizeof(digits) - 1;
 
-	node_set(info, "name", node_str(s->url));
+	node_set(info, "name", node_str(name));
 	node_set(info, "size", length ? node_int((int64_t)s->size) : node_null());
 	if (type)
 		node_set(info, "mimetype", node_strn(type, strcspn(type, ";")));
 	if (ranges && !strcmp(ranges, "none"))
 		node_set(info, "partial", node_bool(false));
 	if (url)                                /* what its URLs leave as it is */
-		unescape(url, strstr(s->url, "%2B") ? "!$&'()*,;=:@" : "!$&'()*,;=:@+");
+		unescape(url, strstr(name, "%2B") ? "!$&'()*,;=:@" : "!$&'()*,;=:@+");
 	put_text(info, "url", facts, "url");
 	put_text(info, "Digest", facts, "Digest");
 	put_text(info, "Last-Modified", facts, "Last-Modified");
@@ -320,10 +345,21 @@ static void take_facts(struct source *s, const struct map *facts)
 {
 	const char *md5 = map_get(facts, "Content-MD5");
 
-	if (s->etag || !str_starts(s->url, "http"))
+	if (s->etag || !str_starts(place_url(s), "http"))
 		return;
 	s->made = true;
 	s->etag = md5 ? xstrdup(md5) : made_checksum(s, facts);
+}
+
+/* To a HEAD a collection answers with a page about it, or with 403. What the look at the file will tell is no failure here. */
+static int look_collection(struct source *s, struct err *e)
+{
+	autoerr struct err why = ERR_INIT;
+
+	if (!look_listed(s, &why) || (why.code != ERR_TEMP && why.code != ERR_INTR && why.code != ERR_UNSAFE))
+		return 0;
+	err_move(e, &why);
+	return -1;
 }
 
 static int look_remote(struct source *s, struct err *e)
@@ -334,6 +370,10 @@ static int look_remote(struct source *s, struct err *e)
 
 	if (str_ends(s->url, "/") || !*s->key)
 		return look_listed(s, e);
+	if (str_starts(place_url(s), "webdav") && look_collection(s, e))
+		return -1;
+	if (s->present)
+		return 0;
 	c = remote_do(s->remote, &op, e);
 	err_release(&op.err);
 	if (c == RC_OK || c == RC_EXISTS) {
@@ -362,7 +402,7 @@ int source_look(struct source *s, struct err *e)
 		return 0;
 	if (!s->abs) {
 		if (look_remote(s, e)) {
-			if (e->code != ERR_TEMP || !is_web(s->url))
+			if (e->code != ERR_TEMP || !is_web(place_url(s)))
 				return -1;
 			s->why = take(e->msg);
 			err_release(e);
@@ -380,10 +420,13 @@ int source_look(struct source *s, struct err *e)
 
 /* Hashing */
 
-/* As the service names it in DVC's files: HTTP keeps the quotes of the header. */
+static int fetch_remote(struct source *s, const char *to, struct err *e);
+
+/* As the service names it in DVC's files: only S3 loses the quotes of the header, and GS has none. */
 static char *shown_etag(const struct source *s, const char *etag)
 {
-	bool quoted = str_starts(s->url, "http") || str_starts(s->url, "azure");
+	const char *url = place_url(s);
+	bool quoted = str_starts(url, "http") || str_starts(url, "azure") || str_starts(url, "webdav");
 
 	return etag && quoted && *etag != '"' && !str_starts(etag, "W/") ? xasprintf("\"%s\"", etag) : xstrdup(etag);
 }
@@ -443,7 +486,7 @@ int source_missing(struct project *p, const struct source *s, struct err *e)
 
 int source_hash(struct project *p, struct source *s, struct hashinfo *h, struct meta *m, struct err *e)
 {
-	const char *name = hash_name_of_url(s->remote && str_starts(s->url, "remote://") ? s->remote->url : s->url);
+	const char *name = hash_name_of_url(place_url(s));
 
 	if (source_look(s, e))
 		return -1;
@@ -452,6 +495,8 @@ int source_hash(struct project *p, struct source *s, struct hashinfo *h, struct 
 	meta_release(m);
 	if (s->abs)
 		return hash_local(p, s, h, m, e);
+	if (source_is_read(s) && !s->summed && fetch_remote(s, NULL, e))
+		return -1;
 	if (s->is_dir) {
 		hash_members(s, name, h, m);
 		return 0;
@@ -459,14 +504,15 @@ int source_hash(struct project *p, struct source *s, struct hashinfo *h, struct 
 	autofree char *etag = s->made ? xstrdup(s->etag) : shown_etag(s, s->etag);
 
 	m->size = (int64_t)s->size;
-	m->version_id = s->versioned ? xstrdup(s->version) : NULL;
+	/* Google's names of versions always come with a file's facts, and DVC records them always. */
+	m->version_id = s->versioned || str_starts(place_url(s), "gs:") ? xstrdup(s->version) : NULL;
 	hashinfo_set(h, name, etag);
 	return 0;
 }
 
 int source_record(struct project *p, struct source *s, struct item *d, struct err *e)
 {
-	const char *name = hash_name_of_url(s->remote ? s->remote->url : s->url);
+	const char *name = hash_name_of_url(place_url(s));
 
 	if (source_look(s, e) || (s->versioned && look_versions(s, e)) || source_hash(p, s, &d->hash, &d->meta, e))
 		return -1;
@@ -495,7 +541,10 @@ bool source_is_newer(const struct source *s, const struct item *d)
 
 struct get {
 	struct rop op;
-	char *key, *path;               /* key at the server; file to write */
+	char *key, *path;               /* key at the server; file to write, or NULL */
+	char **sum;                     /* where the MD5 of what came goes, or NULL */
+	struct md5 md5;
+	bool begun;
 	int fd;
 	uint64_t got;
 	struct fetch *all;
@@ -511,6 +560,10 @@ static int get_begin(struct rop *op)
 	struct get *g = op->user;
 
 	g->got = 0;
+	g->begun = true;
+	md5_init(&g->md5);
+	if (!g->path)
+		return 0;
 	if (g->fd >= 0)
 		return ftruncate(g->fd, 0) || lseek(g->fd, 0, SEEK_SET) < 0 ? err_sys(&op->err, "cannot rewind '%s'", g->path) : 0;
 	g->fd = open(g->path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
@@ -521,11 +574,13 @@ static int get_sink(struct rop *op, const void *p, size_t n)
 {
 	struct get *g = op->user;
 
-	if (g->fd < 0 && get_begin(op))
+	if (!g->begun && get_begin(op))
 		return -1;
 	g->got += n;
+	if (g->sum)
+		md5_update(&g->md5, p, n);
 	progress_add(&g->all->pg, 0, n);
-	return fs_write_all(g->fd, p, n) ? err_sys(&op->err, "cannot write '%s'", g->path) : 0;
+	return g->path && fs_write_all(g->fd, p, n) ? err_sys(&op->err, "cannot write '%s'", g->path) : 0;
 }
 
 static void get_free(struct get *g)
@@ -538,6 +593,17 @@ static void get_free(struct get *g)
 	free(g);
 }
 
+static void keep_sum(struct get *g)
+{
+	unsigned char md5[16];
+	char hex[33] = { 0 };
+
+	md5_final(&g->md5, md5);
+	hex_encode(hex, md5, sizeof(md5));
+	free(*g->sum);
+	*g->sum = xstrdup(hex);
+}
+
 static void get_done(struct rop *op, enum rclass c)
 {
 	struct get *g = op->user;
@@ -545,7 +611,7 @@ static void get_done(struct rop *op, enum rclass c)
 
 	all->ops.n--;
 	progress_add(&all->pg, 1, 0);
-	if (c == RC_OK && g->fd < 0 && get_begin(op))           /* nothing came: an empty file */
+	if (c == RC_OK && !g->begun && get_begin(op))           /* nothing came: an empty file */
 		c = RC_FATAL;
 	if (c == RC_OK && op->size && g->got != op->size) {
 		err_set(&op->err, ERR_FAIL, "%llu of %llu bytes came", (unsigned long long)g->got, (unsigned long long)op->size);
@@ -556,6 +622,8 @@ static void get_done(struct rop *op, enum rclass c)
 		c = RC_FATAL;
 	} else if (c == RC_OK) {
 		g->fd = -1;
+		if (g->sum)
+			keep_sum(g);
 	}
 	if (c != RC_OK && !all->ops.err.code) {
 		if (c == RC_ABSENT)
@@ -567,11 +635,13 @@ static void get_done(struct rop *op, enum rclass c)
 	get_free(g);
 }
 
-static int submit(struct source *s, struct fetch *all, const char *key, const char *version, const char *path, struct err *e)
+static int submit(struct source *s, struct fetch *all, const char *key, const char *version, const char *path, char **sum,
+		  struct err *e)
 {
 	struct get *g = xcalloc(1, sizeof(*g));
 
-	*g = (struct get){ .key = xstrdup(key), .path = xstrdup(path), .fd = -1, .all = all };
+	*g = (struct get){ .key = xstrdup(key), .path = xstrdup(path), .fd = -1, .all = all,
+			  .sum = source_is_read(s) ? sum : NULL };
 	g->op = (struct rop){ .kind = ROP_GET, .key = g->key, .fd = -1, .sink = get_sink, .sink_restart = get_begin,
 			      .done = get_done, .user = g, .want_version = s->versioned ? version : NULL };
 	if (!inflight_submit(s->remote, &all->ops, &g->op, e))
@@ -583,28 +653,30 @@ static int submit(struct source *s, struct fetch *all, const char *key, const ch
 static int submit_all(struct source *s, struct fetch *all, const char *to, struct err *e)
 {
 	if (!s->is_dir)
-		return submit(s, all, s->key, s->version, to, e);
-	if (fs_mkdirs(to, 0777, e))
+		return submit(s, all, s->key, s->version, to, &s->etag, e);
+	if (to && fs_mkdirs(to, 0777, e))
 		return -1;
 	for (size_t i = 0; i < s->n && !all->ops.err.code; i++) {
-		autofree char *path = path_join(to, s->v[i].rel), *dir = path_dir(path);
+		autofree char *path = to ? path_join(to, s->v[i].rel) : NULL, *dir = to ? path_dir(path) : NULL;
 		autofree char *key = member_key(s, s->v[i].rel);
 
-		if (fs_mkdirs(dir, 0777, e) || submit(s, all, key, s->v[i].version, path, e))
+		if ((dir && fs_mkdirs(dir, 0777, e)) || submit(s, all, key, s->v[i].version, path, &s->v[i].etag, e))
 			return -1;
 	}
 	return 0;
 }
 
+/* to: NULL only reads, for the digests. */
 static int fetch_remote(struct source *s, const char *to, struct err *e)
 {
 	struct fetch all = { .url = s->remote->url };
 	int rc;
 
-	progress_begin(&all.pg, "downloading", s->is_dir ? s->n : 1, s->size);
+	progress_begin(&all.pg, to ? "downloading" : "hashing", s->is_dir ? s->n : 1, s->size);
 	rc = submit_all(s, &all, to, e);
 	rc = inflight_finish(s->remote, &all.ops, rc, e);
 	progress_end(&all.pg);
+	s->summed = !rc && source_is_read(s);
 	return rc;
 }
 

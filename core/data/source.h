@@ -31,6 +31,7 @@ struct source {
 	uint64_t size;
 	char *etag, *version;
 	bool made;              /* 'etag' is no header but what DVC makes of the others */
+	bool summed;            /* source_is_read(): 'etag' is the MD5 of what was read, the members' too */
 	struct source_file *v;  /* members of a directory behind a server, sorted by name */
 	size_t n, cap;
 };
@@ -44,7 +45,9 @@ int  source_open_item(struct project *p, const struct item *d, unsigned jobs, st
 int  source_open_recorded(struct project *p, const struct item *d, unsigned jobs, struct source **out, struct err *e);
 void source_close(struct source *s);
 int  source_look(struct source *s, struct err *e);      /* fills present, is_dir and the members */
-/* Hash and metadata as the entry of a dependency; p for local paths. Looks first. */
+/* Is it the content behind a server that tells it apart (SSH), as with local files? What was fetched is not read again. */
+bool source_is_read(const struct source *s);
+/* Hash and metadata as the entry of a dependency; p for local paths. Looks first, and reads what must be read. */
 int  source_hash(struct project *p, struct source *s, struct hashinfo *h, struct meta *m, struct err *e);
 /* source_hash() into the dependency itself, with the versions of a version-aware source. */
 int  source_record(struct project *p, struct source *s, struct item *d, struct err *e);

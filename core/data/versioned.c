@@ -208,6 +208,8 @@ static int flow_open(struct flow *f, struct project *p, const char *remote, stru
 	if (remote_open_named(&f->r, p->repo, remote, o->jobs, e))
 		return -1;
 	f->name = f->r->name ? f->r->name : "";
+	if (!(f->r->caps & REMOTE_VERSIONS) && versioned_is_worktree(p, remote))
+		return err_set(e, ERR_CONFIG, "config file error: worktree remotes require version_aware cloud");
 	if (!(f->r->caps & REMOTE_VERSIONS))
 		return err_set(e, ERR_CONFIG, "'%s' keeps no versions: version_aware needs S3, Azure or Google storage", f->r->url);
 	return project_cache(p, false, &f->s, e) || gather(f, w, e) ? -1 : 0;
