@@ -163,13 +163,21 @@ static void show_tree(const struct list_url_args *a, const struct entries *l, co
 	}
 }
 
-/* As the service's own tools name it: buckets have no scheme. */
+/* As DVC's file systems name it: buckets without the scheme, of SSH the path, of WebDAV nothing. */
 static char *bare(const struct source *s)
 {
 	bool named = s->remote && str_starts(s->url, "remote://");
 	autofree char *url = named ? path_join(s->remote->url, s->key) : xstrdup(s->url);
+	const char *host = strstr(url, "://"), *path = host ? strchr(host + 3, '/') : NULL;
+	const char *slash = named && str_ends(s->url, "/") && s->url[9] ? "/" : "";
 
-	return xstrdup(url + (str_starts(url, "s3://") || str_starts(url, "gs://") ? 5 : 0));
+	if (str_starts(url, "s3://") || str_starts(url, "gs://") || str_starts(url, "azure://"))
+		return xasprintf("%s%s", host + 3, str_ends(url, "/") ? "" : slash);
+	if (str_starts(url, "ssh://"))
+		return xasprintf("%s%s", path ? path : "", str_ends(url, "/") ? "" : slash);
+	if (str_starts(url, "webdav"))
+		return xstrdup(s->is_dir ? "" : "/");
+	return xstrdup(url);
 }
 
 /* A tree asks the file system itself, and DVC is surprised by what that says. */
