@@ -12,7 +12,8 @@ static const struct opt fetch_options[] = {
 };
 static int run_fetch(struct session *s, void *argp, struct err *e)
 {
-	static const struct sync_kind kind = { transfer_fetch, "fetch", "fetched", "download", "failed to fetch data from the cloud" };
+	static const struct sync_kind kind = { transfer_fetch, "fetch", "fetched", "download", "failed to fetch data from the cloud",
+					      true };
 
 	return sync_run(s, argp, &kind, e);
 }

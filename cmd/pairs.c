@@ -45,7 +45,8 @@ int fail_with(struct err *e, const char *fmt, ...)
 	show_outage(e);
 	if (!e->exit_status)
 		e->exit_status = 1;
-	if (e->report || e->exit_status == 255 || (e->msg && str_starts(e->msg, "unexpected error")))
+	if (e->report || e->exit_status == 255 || (e->code == ERR_AUTH && e->exit_status == 251) ||
+	    (e->msg && str_starts(e->msg, "unexpected error")))
 		return -1;
 	va_start(ap, fmt);
 	where = xvasprintf(fmt, ap);

@@ -51,7 +51,7 @@ static int run_pull(struct session *s, void *argp, struct err *e)
 	else
 		sync_broken_off(s, a, "fetched", &r, NULL, e);
 	if (rc)
-		show_failed(e, "failed to pull data from the cloud");
+		show_download_failed(e, "failed to pull data from the cloud");
 	if (rc && e->code != ERR_INTR && !e->exit_status)
 		e->exit_status = 1;
 	transfer_result_release(&r);

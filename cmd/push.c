@@ -11,7 +11,8 @@ static const struct opt push_options[] = {
 };
 static int run_push(struct session *s, void *argp, struct err *e)
 {
-	static const struct sync_kind kind = { transfer_push, "push", "pushed", "upload", "failed to push data to the cloud" };
+	static const struct sync_kind kind = { transfer_push, "push", "pushed", "upload", "failed to push data to the cloud",
+					      false };
 
 	return sync_run(s, argp, &kind, e);
 }

@@ -180,10 +180,29 @@ void show_unexpected(struct err *e)
 	e->msg = msg;
 }
 
+/* A remote's settings that lack something, which shows when it is to be used: DVC says it twice, with where to read on. */
+static void show_lacking(struct err *e)
+{
+	char *msg = xasprintf("configuration error - %s\nERROR: %s\nLearn more about configuration settings at "
+			      "<https://man.dvc.org/remote/modify>.", e->msg, e->plain ? e->plain : e->msg);
+
+	free(e->msg);
+	e->msg = msg;
+}
+
 void show_outage(struct err *e)
 {
-	if ((e->code == ERR_AUTH || e->code == ERR_TEMP) && !e->exit_status)
+	if (e->code == ERR_AUTH && e->exit_status == 251 && !str_starts(e->msg, "configuration error"))
+		show_lacking(e);
+	else if ((e->code == ERR_AUTH || e->code == ERR_TEMP) && (!e->exit_status || e->exit_status == 255))
 		show_unexpected(e);
+}
+
+void show_download_failed(struct err *e, const char *what)
+{
+	if (e->code == ERR_AUTH)
+		e->exit_status = 1;
+	show_failed(e, what);
 }
 
 /* tqdm's rule: at most three digits before a unit, steps of 1024. */

@@ -29,6 +29,8 @@ char *show_joined(const struct strvec *parts);          /* "a, b and c" */
 struct node *show_status(const struct stage_status *st);
 /* "what - cause": how DVC's commands report a failure they handle. */
 void show_failed(struct err *e, const char *what);
+/* The same of 'fetch' and 'pull', which handle a refused login, too. */
+void show_download_failed(struct err *e, const char *what);
 /* DVC's words in front of a settings error that its main() reports. */
 void show_config_error(struct err *e);
 /* What DVC says of a failure its code did not foresee. Exit 255. */

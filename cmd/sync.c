@@ -211,8 +211,12 @@ int sync_run(struct session *s, const struct sync_args *a, const struct sync_kin
 		rc = sync_failures(&r, k->method, e);
 	if (!rc && r.nunreached)
 		rc = err_set(e, ERR_FAIL, "%zu imports could not be fetched", r.nunreached);
-	if (rc && e->exit_status == 255)
+	if (rc && k->download && e->code == ERR_AUTH)
+		show_download_failed(e, k->failed);
+	else if (rc && e->exit_status == 255)
 		show_unexpected(e);
+	else if (rc && e->code == ERR_AUTH && e->exit_status)
+		show_outage(e);
 	else if (rc)
 		show_failed(e, k->failed);
 	if (rc && e->code != ERR_INTR && !e->exit_status)

@@ -38,7 +38,7 @@ extern const struct pos sync_pos[];
 
 typedef int sync_fn(struct project *p, const struct collect_opts *c, const struct transfer_opts *o,
 		    struct transfer_result *r, struct err *e);
-struct sync_kind { sync_fn *fn; const char *verb, *done, *method, *failed; };
+struct sync_kind { sync_fn *fn; const char *verb, *done, *method, *failed; bool download; };
 /* All of push and fetch. */
 int  sync_run(struct session *s, const struct sync_args *a, const struct sync_kind *k, struct err *e);
 /* The work alone, with progress on the terminal and events on stdout. */

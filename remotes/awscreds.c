@@ -56,8 +56,11 @@ int aws_setup_init(struct aws_setup *a, const char *profile, const char *credent
 	/* Later wins: the credentials file is stronger. */
 	if ((*config && awsini_load(&a->ini, config, true, e)) || (*creds && awsini_load(&a->ini, creds, false, e)))
 		return err_in(e, "cannot read the AWS configuration");
-	if (p && !awsini_has(&a->ini, p))
-		return err_set(e, ERR_CONFIG, "the AWS profile '%s' could not be found", p);
+	if (p && !awsini_has(&a->ini, p)) {
+		err_set(e, ERR_AUTH, "The config profile (%s) could not be found", p);
+		e->exit_status = 255;   /* DVC does not expect it */
+		return -1;
+	}
 	a->profile = xstrdup(p ? p : "default");
 	a->profile_explicit = profile != NULL;
 	r = region ? region : env("AWS_REGION") ? env("AWS_REGION") : env("AWS_DEFAULT_REGION");

@@ -51,13 +51,26 @@ static void set(char **slot, const char *value)
 	*slot = xstrdup(value);
 }
 
+#define LOGIN "Authentication to Azure Blob Storage "
+
+/* Settings that nobody could log in with; DVC ends with the status of a configuration error then. */
+static int cannot_log_in(struct err *e, const char *what, const char *cause)
+{
+	err_set(e, ERR_AUTH, LOGIN "%s%s%s", what, cause ? ": " : "", cause ? cause : "");
+	e->exit_status = 251;
+	e->plain = xasprintf(LOGIN "%s", what);
+	return -1;
+}
+
 static int set_key(struct azure_creds *a, const char *b64, struct err *e)
 {
 	free(a->key);
 	a->key = NULL;
-	if (base64_decode(b64, &a->key, &a->key_len) || !a->key_len)
-		return err_set(e, ERR_CONFIG, "the account key of the Azure remote is not base64");
-	return 0;
+	if (!base64_decode(b64, &a->key, &a->key_len) && a->key_len)
+		return 0;
+	err_set(e, ERR_AUTH, "the account key of the Azure remote is not base64");
+	e->exit_status = 255;           /* DVC does not expect it */
+	return -1;
 }
 
 static void set_sas(struct azure_creds *a, const char *sas)
@@ -142,7 +155,8 @@ int azure_creds_parse(struct azure_creds *a, const char *text, struct err *e)
 	split_endpoint(a);
 	account_of_endpoint(a);
 	if (!a->account)
-		return err_set(e, ERR_CONFIG, "the connection string of the Azure remote names no account");
+		return cannot_log_in(e, "via connection string failed.", "unable to connect to account for Connection string is "
+				     "either blank or malformed.: Connection string is either blank or malformed.");
 	if (!a->endpoint)
 		a->endpoint = xasprintf("%s://%s.blob.%s", protocol ? protocol : "https", a->account,
 					suffix ? suffix : "core.windows.net");
@@ -432,8 +446,7 @@ int azure_creds_load(struct azure_creds *a, const struct remote_conf *c, struct 
 	a->client = option(c, "client_id", NULL, NULL, "CLIENT_ID");
 	a->secret = option(c, "client_secret", NULL, NULL, "CLIENT_SECRET");
 	if (!a->account || !*a->account)
-		return err_set(e, ERR_AUTH, "Authentication to Azure Blob Storage requires either account_name or "
-			       "connection_string.");
+		return cannot_log_in(e, "requires either account_name or connection_string.", NULL);
 	a->endpoint = host ? xstrdup(host) : xasprintf("https://%s.blob.core.windows.net", a->account);
 	return choose(a, c, key && *key ? key : NULL, sas && *sas ? sas : NULL, e);
 }

@@ -657,6 +657,30 @@ int transfer_fetch_runs(struct project *p, const struct transfer_opts *o, struct
 	return versioned_is(p, o->remote) ? 0 : fetch_runs(p, o, res, e);
 }
 
+/* A remote that cannot be asked keeps nothing that others have from coming; its failure is the error in the end (T4). */
+static int fetch_parts(struct project *p, struct want_parts *parts, const struct transfer_opts *o, struct transfer_result *res,
+		       struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < parts->n; i++) {
+		autoerr struct err why = ERR_INIT;
+		bool mild;
+
+		if (!fetch_part(p, &parts->v[i], o, res, &why))
+			continue;
+		mild = why.code == ERR_AUTH || why.code == ERR_TEMP;
+		if (mild && rc)
+			notice(NOTICE_WARN, "%s", why.msg);
+		else
+			err_move(e, &why);
+		rc = -1;
+		if (!mild)
+			break;
+	}
+	return rc;
+}
+
 int transfer_fetch(struct project *p, const struct collect_opts *c, const struct transfer_opts *o,
 		   struct transfer_result *res, struct err *e)
 {
@@ -670,8 +694,8 @@ int transfer_fetch(struct project *p, const struct collect_opts *c, const struct
 		return -1;
 	own.keep = versioned_is(p, o->remote);
 	rc = transfer_collect_parts(p, &own, &parts, e);
-	for (size_t i = 0; i < parts.n && !rc; i++)
-		rc = fetch_part(p, &parts.v[i], o, res, e);
+	if (!rc)
+		rc = fetch_parts(p, &parts, o, res, e);
 	if (!rc)
 		rc = fetch_partial(p, &parts, o, res, e);
 	want_parts_release(&parts);

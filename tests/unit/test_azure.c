@@ -69,10 +69,12 @@ static void connection_strings(void **state UNUSED)
 	assert_string_equal(a.endpoint, "https://m.blob.core.windows.net");
 	azure_creds_release(&a);
 	assert_int_equal(azure_creds_parse(&a, "AccountKey=a2V5", &e), -1);
-	assert_int_equal(e.code, ERR_CONFIG);
+	assert_int_equal(e.code, ERR_AUTH);
+	assert_int_equal(e.exit_status, 251);
 	azure_creds_release(&a);
 	assert_int_equal(azure_creds_parse(&a, "AccountName=n;AccountKey=***", &e), -1);
 	assert_null(strstr(e.msg, "***"));
+	assert_int_equal(e.exit_status, 255);
 	azure_creds_release(&a);
 }
 
