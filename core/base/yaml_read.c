@@ -898,6 +898,10 @@ int yaml_parse(struct node **out, const char *text, size_t len, const char *name
 	struct reader r;
 	int rc;
 
+	if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {      /* takes up no column */
+		text += 3;
+		len -= 3;
+	}
 	if (ytok_open(&r, text, len, name, flags & YAML_KEEP, e))
 		return -1;
 	if (yaml_expands_beyond(text, len, EXPAND_MAX, &at))

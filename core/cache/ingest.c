@@ -245,6 +245,7 @@ int ingest_link(struct run *r, struct walk_file *f, int fd, struct err *e)
 	if (fstat(fd, &st))
 		return err_sys(e, "cannot stat '%s%s%s'", SHOWN(r->root, f->path));
 	walk_file_stat(f, &st);
+	f->mode = was.mode;             /* what is recorded of the file, not the object's that it shares now */
 	if (f->size != was.size || f->mtime_ns != was.mtime_ns) {
 		store_verify(r->in->store, &f->id, e);  /* written to between reading and linking: set aside */
 		err_release(e);

@@ -100,17 +100,34 @@ static int is_cached(struct project *p, const struct oid *id, bool legacy, struc
 	return project_cache(p, legacy, &s, e) ? -1 : store_has(s, id, NULL, e);
 }
 
+/* A name below a tracked file. DVC takes the file for a directory then, and makes it anew. */
+static bool part_of_file(const struct dselect *s)
+{
+	struct oid id;
+	bool legacy, is_dir;
+
+	return !s->whole && declared_id(s->out, &id, &legacy, &is_dir) && !is_dir;
+}
+
+static const struct dselect *whole_of(const struct dselect *part, struct dselect *buf)
+{
+	*buf = (struct dselect){ part->out, part->out->path, true };
+	return buf;
+}
+
 static int read_sides(struct plan *pl, struct err *e)
 {
 	for (size_t i = 0; i < pl->sel->n; i++) {
 		const struct dselect *s = &pl->sel->v[i];
 		autowtree w = WTREE_INIT;
+		struct dselect whole_file;
 		struct oid id;
 		bool legacy, is_dir;
 		int whole;
 
-		if (declared_id(s->out, &id, &legacy, &is_dir) && !is_dir && !s->whole)
-			continue;               /* a part of a file: there is no such thing */
+		if (part_of_file(s))
+			s = whole_of(s, &whole_file);
+		declared_id(s->out, &id, &legacy, &is_dir);
 		if (proc_check(e) || wtree_read(pl->p, s->key, legacy, WTREE_ID, &w, e))
 			return -1;
 		/* A directory whose manifest is gone cannot be restored later: that is told now, as DVC does. */
@@ -388,6 +405,20 @@ static size_t next_slice(struct plan *pl, bool legacy, size_t *at, struct place 
 	return n;
 }
 
+/* What a download leaves lies there plainly, and a plain file is as good as any kind that the settings allow. */
+static void take_copies(struct plan *pl, struct ingest *in)
+{
+	static const enum link_kind copies[] = { LINK_REFLINK, LINK_COPY };
+	bool plain_will_do = false;
+
+	for (size_t i = 0; i < in->ntypes; i++)
+		plain_will_do |= in->types[i] == LINK_COPY || in->types[i] == LINK_REFLINK;
+	if (!pl->o->as_download || !plain_will_do || in->types[0] == LINK_HARDLINK || !hashinfo_is_dir(&pl->sel->v[0].out->hash))
+		return;
+	in->types = copies;
+	in->ntypes = ARRAY_LEN(copies);
+}
+
 /* In slices: what is known of a file while it is made is not kept for all of them. */
 static int place_files(struct plan *pl, bool legacy, struct err *e)
 {
@@ -408,6 +439,7 @@ static int place_files(struct plan *pl, bool legacy, struct err *e)
 	progress_begin(&pg, "checking out", total, 0);
 	in.progress = &pg;
 	in.goes_on = true;
+	take_copies(pl, &in);
 	while (!rc && (n = next_slice(pl, legacy, &at, v, of))) {
 		rc = ingest_place(&in, pl->p->repo->root, v, n, &missing, e);
 		for (size_t i = 0; !rc && missing && i < n; i++)
@@ -485,7 +517,7 @@ static int drop_partial(struct plan *pl, const struct dselect *s, struct err *e)
 
 /* ---- what is told about it ---- */
 
-struct told { const struct item *out; enum dchange_type type; bool any; uint64_t count[3]; };
+struct told { const struct item *out; enum dchange_type type; bool any, in_any_case; uint64_t count[3]; };
 
 static int told_slot(enum dchange_type t)
 {
@@ -533,8 +565,10 @@ static int tell(struct plan *pl, struct checkout_result *r, struct err *e)
 	struct map_entry *it;
 	int rc = 0;
 
-	for (size_t i = 0; i < pl->sel->n; i++)
+	for (size_t i = 0; i < pl->sel->n; i++) {
 		t[i].out = pl->sel->v[i].out;
+		t[i].in_any_case = part_of_file(&pl->sel->v[i]);
+	}
 	qsort(t, pl->sel->n, sizeof(*t), by_out);
 	for (size_t i = 0; i < pl->changes.n; i++) {
 		const struct dchange *c = &pl->changes.v[i];
@@ -552,7 +586,12 @@ static int tell(struct plan *pl, struct checkout_result *r, struct err *e)
 		g->any = true;
 	}
 	for (size_t i = 0; i < pl->sel->n; i++)
-		if (t[i].any && !has_failed(pl, t[i].out))
+		if (t[i].in_any_case && !t[i].any) {
+			t[i].type = DCHANGE_MODIFY;
+			t[i].count[told_slot(t[i].type)]++;
+		}
+	for (size_t i = 0; i < pl->sel->n; i++)
+		if ((t[i].any || t[i].in_any_case) && !has_failed(pl, t[i].out))
 			tell_out(pl, &t[i], r);
 	for (size_t i = 0; !rc && i < pl->sel->n; i++)
 		if (map_get(&pl->failed, pl->sel->v[i].out->path) == no_file)

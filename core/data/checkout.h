@@ -19,6 +19,8 @@ struct err;
 struct checkout_opts {
 	bool force, relink, allow_missing, recursive, with_deps, glob;
 	bool one_by_one;                /* for add: the words that DVC asks about a single file with */
+	bool as_download;               /* for imports: members of a directory are links only where no copy would do, as
+					 * DVC relinks what it downloaded */
 };
 /* Root-relative paths; directories end in '/'. */
 struct checkout_result {

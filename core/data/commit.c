@@ -107,9 +107,12 @@ static int store_only(struct project *p, struct item *out, const char *inside, u
 		hashinfo_set(&out->hash, name, value);
 	meta_copy(&out->meta, &was);
 	meta_release(&was);
-	if (rc || !abs || !out->cache || (flags & TRACK_NO_RELINK) || lstat(abs, &st) || !S_ISREG(st.st_mode)
-	    || st.st_nlink > 1 || out->meta.isexec || !(st.st_mode & 0111))
+	if (rc || !abs || !out->cache || (flags & TRACK_NO_RELINK) || lstat(abs, &st))
 		return rc;
+	if (out->meta.isexec)
+		return track_set_exec(abs, e);
+	if (!S_ISREG(st.st_mode) || st.st_nlink > 1 || !(st.st_mode & 0111))
+		return 0;
 	return chmod(abs, st.st_mode & 07666) ? err_sys(e, "cannot change the mode of '%s'", abs) : 0;
 }
 

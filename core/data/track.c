@@ -375,11 +375,20 @@ int content_link(struct project *p, const char *abs, bool legacy, struct content
 	c->moved = n > 0 || types[0] == LINK_HARDLINK;  /* which the import itself may have made */
 	if (n && place_all(&in, abs, v, n, e))
 		return -1;
-	if (c->is_dir || lstat(abs, &st) || S_ISLNK(st.st_mode))
+	if (c->is_dir || lstat(abs, &st))
 		return 0;
-	if (st.st_nlink == 1)
+	if (!S_ISLNK(st.st_mode) && st.st_nlink == 1)
 		return set_file_mode(abs, c->meta.isexec, e);
-	if (c->meta.isexec && !(st.st_mode & 0100) && chmod(abs, (st.st_mode & 07777) | 0100))
+	return c->meta.isexec ? track_set_exec(abs, e) : 0;
+}
+
+int track_set_exec(const char *abs, struct err *e)
+{
+	struct stat st;
+
+	if (stat(abs, &st) || !S_ISREG(st.st_mode) || (st.st_mode & S_IXUSR))
+		return 0;
+	if (chmod(abs, (st.st_mode & 07777) | S_IXUSR) && errno != EPERM && errno != EROFS)
 		return err_sys(e, "cannot set the mode of '%s'", abs);
 	return 0;
 }

@@ -37,6 +37,8 @@ int  content_store_tree(struct project *p, bool legacy, const struct tree *t, st
 int  content_link(struct project *p, const char *abs, bool legacy, struct content *c, bool *unlinked, struct err *e);
 /* links_look(), by the walk's look where that is still true. */
 bool content_note(struct project *p, const char *rel, const struct content *c, struct links_note *out);
+/* As DVC: the bit is set on the inode that the object shares. A cache that is somebody else's stays as it is. */
+int  track_set_exec(const char *abs, struct err *e);
 
 /* True when DVC keeps this output out of git by a line in a .gitignore. */
 bool track_wants_ignore(const struct project *p, const struct item *out);
