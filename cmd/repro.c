@@ -5,6 +5,7 @@
 
 #include "core/base/pool.h"
 #include "core/cache/oid.h"
+#include "core/cache/store.h"
 #include "core/data/checkout.h"
 #include "core/data/import.h"
 #include "core/data/project.h"
@@ -59,37 +60,82 @@ static int pull(struct project *p, const struct stage *s, const char *path, stru
 	return rc;
 }
 
-/* --pull: what the run-cache knows of and only the remote has. */
-static int bring(struct project *p, const struct item *out, struct err *e)
+static bool same_remote(const struct item *a, const struct item *b)
 {
-	bool legacy = hashinfo_is_legacy(&out->hash);
-	struct transfer_opts t = { .run_cache = false };
+	return a->remote && b->remote ? !strcmp(a->remote, b->remote) : a->remote == b->remote;
+}
+
+/* The outputs of an earlier run whose remote is that of 'like', in one go: DVC's words are about all of them. */
+static int bring_like(struct project *p, const struct stage *run, const struct item *like, struct err *e)
+{
+	struct transfer_opts t = { .names_missing = true };
+	autoerr struct err told = ERR_INIT;
 	struct want_set w = { 0 };
 	struct transfer_result r;
 	struct remote *remote;
 	struct oid id;
 	int rc;
 
-	if (!hashinfo_oid(&out->hash, &id))
-		return err_set(e, ERR_NOTFOUND, "its hash is of another kind");
-	if (remote_open_named(&remote, p->repo, out->remote, 0, e))
+	if (remote_open_named(&remote, p->repo, like->remote, 0, e))
 		return -1;
 	memset(&r, 0, sizeof(r));
-	want_add_object(&w, out->path ? out->path : out->def, &id, legacy, 0);
+	for (size_t i = 0; i < run->nouts; i++) {
+		const struct item *out = run->outs[i];
+
+		if (same_remote(out, like) && hashinfo_oid(&out->hash, &id))
+			want_add_object(&w, out->path ? out->path : out->def, &id, hashinfo_is_legacy(&out->hash), 0);
+	}
 	rc = transfer_fetch_set(p, remote, &w, &t, &r, e);
-	if (!rc && (r.nfail || r.nmissing))
-		rc = err_set(e, ERR_NOTFOUND, "the remote does not have it whole");
+	if (!rc)
+		sync_failures(&r, "download", &told);   /* the stage runs instead */
 	remote_close(remote);
 	transfer_result_release(&r);
 	want_release(&w);
 	return rc;
 }
 
-/* An import that is not frozen follows its source. */
+/* Without its manifest the files of a directory have no names: nothing is brought then. */
+static int have_manifests(struct project *p, const struct stage *run, bool *all, struct err *e)
+{
+	*all = true;
+	for (size_t i = 0; *all && i < run->nouts; i++) {
+		const struct item *out = run->outs[i];
+		bool legacy = hashinfo_is_legacy(&out->hash);
+		struct store *s;
+		struct oid id;
+
+		if (!hashinfo_oid(&out->hash, &id) || !id.is_dir)
+			continue;
+		if (project_cache(p, legacy, &s, e))
+			return -1;
+		*all = store_has_quick(s, &id, NULL) == 1 || transfer_manifest(p, out->remote, &id, legacy);
+	}
+	return 0;
+}
+
+/* --pull: what the run-cache knows of and only the remote has. */
+static int bring(struct project *p, const struct stage *run, struct err *e)
+{
+	bool all;
+
+	if (have_manifests(p, run, &all, e))
+		return -1;
+	for (size_t i = 0; all && i < run->nouts; i++) {
+		bool first = true;
+
+		for (size_t k = 0; k < i && first; k++)
+			first = !same_remote(run->outs[k], run->outs[i]);
+		if (first && bring_like(p, run, run->outs[i], e))
+			return -1;
+	}
+	return 0;
+}
+
+/* An import that is not frozen follows its source; one of a repository stays at the commit that 'update' gave it, as with DVC. */
 static int import(struct project *p, struct stage *s, struct err *e)
 {
 	autostrvec struct strvec names = STRVEC_INIT;
-	struct update_opts o = { .rev = NULL };
+	struct update_opts o = { .locked = true };
 
 	strvec_take(&names, repo_show(p->repo, s->file));
 	return import_update(p, &names, &o, e);

@@ -269,9 +269,9 @@ static int refuse_ignore_file(const struct item *out, struct err *e)
 	return 0;
 }
 
-int import_place(struct project *p, struct item *out, struct err *e)
+static int place(struct project *p, struct item *out, bool as_download, struct err *e)
 {
-	struct checkout_opts co = { .force = true };
+	struct checkout_opts co = { .force = true, .as_download = as_download };
 	struct checkout_result r = { 0 };
 	struct meta *source = &out->stage->deps[0]->meta;
 	bool isexec = source->isexec;
@@ -286,6 +286,11 @@ int import_place(struct project *p, struct item *out, struct err *e)
 	if (!rc)
 		links_save(p, out->path);
 	return rc;
+}
+
+int import_place(struct project *p, struct item *out, struct err *e)
+{
+	return place(p, out, true, e);
 }
 
 static void warn_empty(const struct project *p, const struct item *i)
@@ -645,7 +650,7 @@ static int update_url(struct project *p, struct stage *s, const struct update_op
 	doc = md5_changed(s);
 	if (dep_changed(p, s, o->jobs, &dep, e) || out_changed(p, s, &out, &cached, e))
 		return -1;
-	if (!doc && !dep && !out) {
+	if (!doc && !dep && !out && !o->locked) {
 		autofree char *name = stage_addressing(s, p->repo->cwd_rel);
 
 		notice(NOTICE_INFO, "'%s' didn't change, skipping", name);
@@ -655,7 +660,7 @@ static int update_url(struct project *p, struct stage *s, const struct update_op
 	if (!doc && !dep && cached && !o->no_download) {
 		warn_empty(p, s->deps[0]);
 		warn_empty(p, s->outs[0]);
-		return import_clear_place(p, s->outs[0], false, e) || import_place(p, s->outs[0], e) ? -1 : 0;
+		return import_clear_place(p, s->outs[0], false, e) || place(p, s->outs[0], false, e) ? -1 : 0;
 	}
 	return bring(p, s, false, o->no_download, false, o->jobs, e);
 }

@@ -27,7 +27,8 @@ struct import_opts {
 };
 int  import_url(struct project *p, const char *url, const struct import_opts *o, struct err *e);
 
-struct update_opts { const char *rev, *remote; bool recursive, to_remote, no_download; unsigned jobs; };
+/* locked: for repro, which decided that it runs: brought again, from a repository at the recorded commit. */
+struct update_opts { const char *rev, *remote; bool recursive, to_remote, no_download, locked; unsigned jobs; };
 int  import_update(struct project *p, const struct strvec *targets, const struct update_opts *o, struct err *e);
 /* "Importing 'x' -> 'y'" */
 void import_announce(const struct project *p, const struct stage *s);

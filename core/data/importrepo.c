@@ -185,10 +185,11 @@ int import_bring_repo(struct project *p, struct stage *s, bool no_download, unsi
 	return rc;
 }
 
-/* Updating: the revision is looked up anew; nothing is fetched when it and the output are as recorded. */
+/* Updating: the revision is looked up anew (unless it is to stay); nothing is fetched when it and the output are as recorded. */
 int import_update_repo(struct project *p, struct stage *s, const struct update_opts *o, struct err *e)
 {
 	struct item *dep = s->deps[0];
+	const char *locked = o->locked ? node_get_str(dep->repo, "rev_lock") : NULL;
 	struct stage_status st = { NULL, 0, 0 };
 	autofree char *md5 = NULL;
 	struct erepo *r;
@@ -200,12 +201,13 @@ int import_update_repo(struct project *p, struct stage *s, const struct update_o
 			       "--to-remote");
 	if (o->rev)
 		node_set(dep->repo, "rev", node_str(o->rev));
-	if (open_source(p, dep, node_get_str(dep->repo, "rev"), o->jobs, &r, e))
+	if (open_source(p, dep, locked ? locked : node_get_str(dep->repo, "rev"), o->jobs, &r, e))
 		return -1;
-	set_locked(dep, erepo_rev(r));
+	if (!locked)
+		set_locked(dep, erepo_rev(r));
 	md5 = pointer_md5_for(s);
 	rc = compare_item(p, s->outs[0], false, &st, e);
-	changed = st.n || !s->md5 || strcmp(s->md5, md5);
+	changed = locked || st.n || !s->md5 || strcmp(s->md5, md5);
 	stage_status_release(&st);
 	if (!rc && !changed) {
 		autofree char *name = stage_addressing(s, p->repo->cwd_rel);

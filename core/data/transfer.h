@@ -72,6 +72,7 @@ struct transfer_opts {
 	bool dry_run, check;            /* check: ask for every object, trust nothing */
 	bool run_cache;
 	bool tells_missing;             /* the caller names what nobody has */
+	bool names_missing;             /* the warning about what nobody has names outputs, not objects alone */
 };
 /* Which revisions, as the user asked (-a -T -A and the work tree), and which targets. */
 struct collect_opts {

@@ -8,6 +8,7 @@
 #include "core/cache/store.h"
 #include "core/cache/tree.h"
 #include "core/data/project.h"
+#include "core/repo/repo.h"
 
 #include <time.h>
 
@@ -209,11 +210,19 @@ static void warn_missing_of(struct run *x, bool legacy)
 
 	for (size_t i = 0; i < x->w->n; i++) {
 		const struct want *w = &x->w->v[i];
+		autofree char *path = NULL;
+		autofree char *shown = NULL;
 
 		if (w->state != WANT_MISSING || w->legacy != legacy)
 			continue;
 		oid_hex(hex, &w->id);
-		str_addf(&s, "\n%s: %s", w->legacy ? "md5-dos2unix" : "md5", hex);
+		str_addc(&s, '\n');
+		if (x->o->names_missing) {
+			path = want_path(x->w, w);
+			shown = repo_show(x->p->repo, path);
+			str_addf(&s, "name: %s, ", shown);
+		}
+		str_addf(&s, "%s: %s", w->legacy ? "md5-dos2unix" : "md5", hex);
 		x->res->nmissing++;
 	}
 	if (s.len && !x->o->tells_missing)

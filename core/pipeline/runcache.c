@@ -193,25 +193,10 @@ static bool same_outputs(const struct stage *s, const struct stage *c)
 	return c->nouts == s->nouts;
 }
 
-static int in_cache(struct project *p, struct item *out, runcache_bring_fn *bring, bool *yes, struct err *e)
+static int in_cache(struct project *p, const struct item *out, bool *yes, struct err *e)
 {
-	autoerr struct err why = ERR_INIT;
-
 	*yes = false;
-	if (!out->hash.value)
-		return 0;
-	if (compare_cached(p, out, yes, e))
-		return -1;
-	if (*yes || !bring)
-		return 0;
-	if (!bring(p, out, &why))
-		return compare_cached(p, out, yes, e);
-	if (why.code == ERR_INTR) {
-		err_move(e, &why);
-		return -1;
-	}
-	notice(NOTICE_WARN, "'%s' of an earlier run is not to be had: %s", out->def, why.msg);
-	return 0;
+	return out->hash.value ? compare_cached(p, out, yes, e) : 0;
 }
 
 int runcache_restore(struct project *p, struct stage *s, const struct node *entry, bool dry, runcache_bring_fn *bring,
@@ -229,10 +214,12 @@ int runcache_restore(struct project *p, struct stage *s, const struct node *entr
 	memset(&r, 0, sizeof(r));
 	if (!same_outputs(s, c))
 		goto undo;
+	if (bring && !dry && (rc = bring(p, c, e)))
+		goto undo;
 	for (size_t i = 0; !rc && i < c->nouts; i++) {
 		bool cached = false;
 
-		rc = in_cache(p, c->outs[i], dry ? NULL : bring, &cached, e);
+		rc = in_cache(p, c->outs[i], &cached, e);
 		if (rc || !cached)
 			goto undo;
 	}

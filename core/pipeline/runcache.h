@@ -26,8 +26,8 @@ bool runcache_asks(const struct stage *s);
 int  runcache_ids(const struct node *entry, char key[65], char value[65], struct err *e);
 /* The newest run with the stage's present dependencies; NULL in *entry when there is none. */
 int  runcache_find(struct project *p, const struct stage *s, struct node **entry, struct err *e);
-/* Brings what an output of an earlier run recorded into the cache. What it cannot bring is no error of the restore's. */
-typedef int runcache_bring_fn(struct project *p, const struct item *out, struct err *e);
+/* Brings what the outputs of an earlier run recorded into the cache. What nobody has is no error: words say so. */
+typedef int runcache_bring_fn(struct project *p, const struct stage *run, struct err *e);
 /* All outputs of the entry are in the cache, or were brought there (bring may be NULL)? Then, unless dry, they are put in
  * place. */
 int  runcache_restore(struct project *p, struct stage *s, const struct node *entry, bool dry, runcache_bring_fn *bring,
