@@ -74,18 +74,19 @@ static int bring_like(struct project *p, const struct stage *run, const struct i
 	struct transfer_result r;
 	struct remote *remote;
 	struct oid id;
-	int rc;
+	int rc = 0;
 
 	if (remote_open_named(&remote, p->repo, like->remote, 0, e))
 		return -1;
 	memset(&r, 0, sizeof(r));
-	for (size_t i = 0; i < run->nouts; i++) {
+	for (size_t i = 0; i < run->nouts && !rc; i++) {
 		const struct item *out = run->outs[i];
 
 		if (same_remote(out, like) && hashinfo_oid(&out->hash, &id))
-			want_add_object(&w, out->path ? out->path : out->def, &id, hashinfo_is_legacy(&out->hash), 0);
+			rc = want_add_whole(p, &w, out->path ? out->path : out->def, &id, hashinfo_is_legacy(&out->hash), e);
 	}
-	rc = transfer_fetch_set(p, remote, &w, &t, &r, e);
+	if (!rc)
+		rc = transfer_fetch_set(p, remote, &w, &t, &r, e);
 	if (!rc)
 		sync_failures(&r, "download", &told);   /* the stage runs instead */
 	remote_close(remote);

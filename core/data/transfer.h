@@ -121,6 +121,8 @@ bool transfer_manifest(struct project *p, const char *remote, const struct oid *
 void transfer_warn_nowhere(const struct oid *id, bool legacy);
 /* Objects named by id, not collected from a repository: imports from another one, add --to-remote. */
 void want_add_object(struct want_set *w, const char *path, const struct oid *id, bool legacy, uint64_t size);
+/* The same, with the members of a directory whose manifest the cache has. */
+int  want_add_whole(struct project *p, struct want_set *w, const char *path, const struct oid *id, bool legacy, struct err *e);
 int  transfer_fetch_set(struct project *p, struct remote *r, struct want_set *w, const struct transfer_opts *o,
 			struct transfer_result *res, struct err *e);
 int  transfer_push_set(struct project *p, struct remote *r, struct want_set *w, const struct transfer_opts *o,

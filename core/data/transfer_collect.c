@@ -224,6 +224,12 @@ static int read_manifest(struct project *p, struct want_set *w, size_t group, bo
 	return 0;
 }
 
+int want_add_whole(struct project *p, struct want_set *w, const char *path, const struct oid *id, bool legacy, struct err *e)
+{
+	want_add_object(w, path, id, legacy, 0);
+	return id->is_dir ? read_manifest(p, w, w->ng - 1, legacy, e) : 0;
+}
+
 /* Imported without its content (--no-download): the source is all there is of it. */
 static void add_partial(struct collector *k, struct item *o)
 {
