@@ -22,6 +22,8 @@
 #define BATCH 64
 #define BUFFER (256u << 10)
 #define FLUSH_FROM 64                   /* as in ingest.c */
+#define INSIDE_FROM (1u << 20)            /* smaller ones cost more calls than they save */
+#define INSIDE_MOST (64u << 20)
 #define REMEMBER_AT (256u << 10)        /* records put before they are committed */
 
 /* What one worker keeps from file to file. */
@@ -67,9 +69,23 @@ static int stamp(int fd)
 	return futimens(fd, t);
 }
 
+/* Inside the kernel a large file is copied once, through a buffer twice. What cannot be done so is left to do. */
+static uint64_t copy_inside(int from, int to, uint64_t left)
+{
+	while (left >= INSIDE_FROM) {
+		ssize_t n = copy_file_range(from, NULL, to, NULL, left < INSIDE_MOST ? (size_t)left : INSIDE_MOST, 0);
+
+		if (n <= 0 && (!n || errno != EINTR))
+			break;
+		left -= n > 0 ? (uint64_t)n : 0;
+	}
+	return left;
+}
+
 /* All of the object: a file system may give less than was asked for, and then more. */
 static int copy_bytes(int from, int to, unsigned char *buf, uint64_t left)
 {
+	left = copy_inside(from, to, left);
 	while (left) {
 		ssize_t n = read(from, buf, left < BUFFER ? (size_t)left : BUFFER);
 

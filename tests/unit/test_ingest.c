@@ -476,6 +476,39 @@ static void copies_are_ordinary_files(void **state UNUSED)
 	close_in(&in);
 }
 
+/* Around the size from which the kernel copies, and beyond what one call of it is asked for. */
+static void large_copies_are_whole(void **state UNUSED)
+{
+	static const size_t sizes[] = { (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (5 << 20) + 77, (64 << 20) + 4097 };
+	autofree unsigned char *p = xmalloc((64 << 20) + 8192);
+	struct ingest in;
+	struct walk w, v;
+
+	for (size_t i = 0; i < (64 << 20) + 8192; i++)
+		p[i] = (unsigned char)(i * 11 + i / 253 + i / 65536);
+	open_in(&in, "pl", copy_only, 1);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		autofree char *rel = xasprintf("pl/%zu", i);
+
+		put_file(rel, p + i, sizes[i]);
+	}
+	import(&in, "pl", &w);
+	assert_int_equal(place(&in, "pl.out", &w, false, NULL), 0);
+	for (size_t i = 0; i < w.n; i++) {
+		autofree char *rel = xasprintf("pl.out/%s", w.f[i].path);
+
+		wait_for_the_clock();
+		assert_int_equal(truncate(in_scratch(rel), (off_t)w.f[i].size), 0);     /* touched: it is read again */
+	}
+	import(&in, "pl.out", &v);
+	assert_int_equal(v.n, w.n);
+	for (size_t i = 0; i < w.n; i++)
+		assert_memory_equal(&v.f[i].id, &w.f[i].id, sizeof(w.f[i].id));
+	walk_release(&v);
+	walk_release(&w);
+	close_in(&in);
+}
+
 static void hard_links_share_the_object(void **state UNUSED)
 {
 	struct ingest in;
@@ -770,6 +803,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_file_that_shrank_is_read_as_it_is),
 		cmocka_unit_test(a_file_in_motion_is_refused_or_whole),
 		cmocka_unit_test(copies_are_ordinary_files),
+		cmocka_unit_test(large_copies_are_whole),
 		cmocka_unit_test(hard_links_share_the_object),
 		cmocka_unit_test(symbolic_links_name_the_object),
 		cmocka_unit_test(no_usable_kind_is_an_error_and_leaves_nothing),
